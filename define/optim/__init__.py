@@ -1,1 +1,1 @@
-
+"""Optim registered with fairseq."""

@@ -1,1 +1,1 @@
-
+"""Tasks registered with fairseq."""

@@ -1,0 +1,89 @@
+"""The DeFINE embedding layer: a map from tokens to e_i, and a unit from e_i to e_o."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class DefineEmbedding(nn.Module):
+    """Tokens -> e_o; stands wherever an `nn.Embedding` stands.
+
+    Shapes:
+        tokens (...) of integers -> (..., embedding_dim).
+
+    Args:
+        map: tokens (...) -> e_i (..., n); has `num_embeddings` and `embedding_dim`.
+        unit: e_i -> e_o, a function of one token alone; None passes e_i on.
+        output_dim: dimension of e_o.
+        per_position: run the unit for every position instead of once per distinct token of the
+            batch. Outputs and gradients are the same but for dropout inside the unit, which is
+            drawn per position instead of per distinct token.
+        padding_idx: a token whose e_o is zero and which gets no gradient.
+    """
+
+    def __init__(
+        self,
+        map: nn.Module,
+        unit: nn.Module | None,
+        output_dim: int,
+        per_position: bool = False,
+        padding_idx: int | None = None,
+    ):
+        super().__init__()
+        self.map, self.unit = map, unit
+        self.num_embeddings, self.embedding_dim = map.num_embeddings, output_dim
+        self.per_position, self.padding_idx = per_position, padding_idx
+        self._table: Tensor | None = None
+        self._table_key: tuple = ()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if self.cached:
+            return F.embedding(tokens, self._table)
+        if self.unit is None or self.per_position:
+            return self._embed(tokens)
+        distinct, where = torch.unique(tokens, return_inverse=True)
+        return F.embedding(where, self._embed(distinct))
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        e_o = self.map(tokens)
+        if self.unit is not None:
+            e_o = self.unit(e_o)
+        if self.padding_idx is not None:
+            e_o = e_o.masked_fill((tokens == self.padding_idx).unsqueeze(-1), 0.0)
+        return e_o
+
+    @torch.no_grad()
+    def cache(self, chunk: int = 4096) -> Tensor:
+        """Folds map and unit into one (V, embedding_dim) table, used until training goes on.
+
+        The fold is dropped by `train()` and by any change of a parameter, a loaded state dict included.
+        The module is put into evaluation mode.
+
+        Args:
+            chunk: tokens computed at a time, which bounds the memory.
+        Returns:
+            the table.
+        """
+        self.eval()
+        device = next(self.parameters()).device
+        tokens = torch.arange(self.num_embeddings, device=device)
+        self._table = torch.cat([self._embed(part) for part in tokens.split(chunk)])
+        self._table_key = self._parameters_key()
+        return self._table
+
+    @property
+    def cached(self) -> bool:
+        """Whether a fold is there and still that of the present parameters."""
+        if self._table is not None and (
+            self.training or self._table_key != self._parameters_key()
+        ):
+            self._table = None
+        return self._table is not None
+
+    def _parameters_key(self) -> tuple:
+        return tuple((p.data_ptr(), p._version, p.dtype) for p in self.parameters())
+
+    def train(self, mode: bool = True) -> "DefineEmbedding":
+        if mode:
+            self._table = None
+        return super().train(mode)

@@ -1,0 +1,43 @@
+"""How many groups and how wide each layer of the transformation is (paper, section 3)."""
+
+from math import ceil, lcm
+
+from define.errors import InputError
+
+WIDTH_MULTIPLE = 32
+"""Widths between n and k are rounded up to this multiple: it gives Table 4a's totals exactly."""
+
+
+def hierarchical_groups(N: int, g_max: int) -> list[int]:
+    """Groups of the N layers of an HGT: g_l = max(floor(g_max / 2^(l-1)), 1)."""
+    return [max(g_max // 2**layer, 1) for layer in range(N)]
+
+
+def expansion_widths(
+    n: int, k: int, groups: list[int], width_multiple: int = WIDTH_MULTIPLE
+) -> list[int]:
+    """Output widths of the layers, sampled linearly between n (excluded) and k (the last).
+
+    Every width but the last is rounded up to a multiple of `width_multiple`, of its own layer's
+    groups and of the next layer's, which split it again.
+
+    Args:
+        n: width of the input.
+        k: width of the last layer.
+        groups: groups of each layer.
+        width_multiple: 1 keeps the samples as near to the line as the groups allow.
+    Raises:
+        InputError: rounding makes a layer wider than k.
+    """
+    N = len(groups)
+    widths = []
+    for layer in range(1, N):
+        multiple = lcm(width_multiple, groups[layer - 1], groups[layer])
+        widths.append(ceil((n + (k - n) * layer / N) / multiple) * multiple)
+        if widths[-1] > max(n, k):
+            raise InputError(
+                f"layer {layer} of {N} would be {widths[-1]} wide, more than k = {k}: widths grow from "
+                f"n = {n} to k in multiples of {multiple}; take a larger k, a smaller N or a smaller "
+                f"width_multiple"
+            )
+    return [*widths, k]

@@ -1,0 +1,80 @@
+"""Language-model loss with AWD-LSTM's activation regularisation, registered with fairseq."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch.nn.functional as F
+from fairseq.criterions import FairseqCriterion, register_criterion
+from fairseq.dataclass import FairseqDataclass
+from fairseq.logging import metrics
+
+from define.data.streams import PAD_TARGET
+
+
+@dataclass
+class LanguageModelingCriterionConfig(FairseqDataclass):
+    ar: float = field(
+        default=0.0, metadata={"help": "alpha of AR: L2 on the last layer's dropped output"}
+    )
+    tar: float = field(
+        default=0.0, metadata={"help": "beta of TAR: L2 on the change of the raw output over time"}
+    )
+
+
+@register_criterion("define_language_modeling", dataclass=LanguageModelingCriterionConfig)
+class LanguageModelingCriterion(FairseqCriterion):
+    """Sum of the token losses in nats, plus (tokens scored) * (ar * AR + tar * TAR).
+
+    fairseq divides the gradient by the tokens scored, so that the penalties come out as means, as
+    in awd-lstm-lm (main.py). Logged losses are base 2, as everywhere in fairseq.
+    """
+
+    def __init__(self, task, ar: float = 0.0, tar: float = 0.0):
+        super().__init__(task)
+        self.ar, self.tar = ar, tar
+
+    def forward(self, model, sample, reduce: bool = True):
+        loss, sample_size, logging_output, _ = self.with_state(model, sample, None)
+        return loss, sample_size, logging_output
+
+    def with_state(self, model, sample, state):
+        """As `forward`, for a stream that goes on: takes the state before the batch, returns the one after."""
+        logits_TBV, output = model(sample["net_input"]["src_tokens"], state)
+        nll = F.cross_entropy(
+            logits_TBV.flatten(0, 1),
+            sample["target"].flatten(),
+            ignore_index=PAD_TARGET,
+            reduction="sum",
+        )
+        scored = sample["ntokens"]
+        loss = nll
+        if self.training and self.ar:
+            loss = loss + scored * self.ar * output.features.float().pow(2).mean()
+        if self.training and self.tar and len(output.raw) > 1:
+            change = output.raw[1:].float() - output.raw[:-1].float()
+            loss = loss + scored * self.tar * change.pow(2).mean()
+        logging_output = {
+            "loss": loss.detach(),
+            "nll_loss": nll.detach(),
+            "ntokens": scored,
+            "nsentences": sample["nsentences"],
+            "sample_size": scored,
+        }
+        return loss, scored, logging_output, output.state
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs) -> None:
+        """Base-2 losses per scored token, and the perplexity of the unregularised one."""
+        totals = {
+            key: sum(float(log.get(key, 0)) for log in logging_outputs)
+            for key in ("loss", "nll_loss", "ntokens")
+        }
+        scored = totals["ntokens"]
+        for key in ("loss", "nll_loss"):
+            metrics.log_scalar(key, totals[key] / scored / math.log(2), scored, round=4)
+        metrics.log_scalar_sum("scored_tokens", scored)
+        metrics.log_derived("ppl", lambda meters: 2 ** meters["nll_loss"].avg)
+
+    @staticmethod
+    def logging_outputs_can_be_summed() -> bool:
+        return True

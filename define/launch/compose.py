@@ -1,0 +1,115 @@
+"""From Hydra overrides to one validated, resolved run config."""
+
+import os
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from fairseq.dataclass.configs import FairseqConfig
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from define import plugin
+from define.errors import InputError
+
+SECTIONS = tuple(f.name for f in fields(FairseqConfig))
+"""fairseq's own sections, in its order."""
+
+SCALES = ("paper", "mini", "smoke")
+WANDB_MODES = ("disabled", "offline", "online")
+
+
+@dataclass
+class RunConfig:
+    """Which cell of which table this run is for."""
+
+    table: str = ""
+    row: str = ""
+    scale: str = ""
+    dir: str = "${runs_root}/table_${run.table}/${run.row}/${run.scale}/seed_${seed}"
+    lr: dict[str, float] = field(default_factory=dict)
+    """The row's learning rate at each scale."""
+
+
+@dataclass
+class Config(FairseqConfig):
+    """fairseq's sections, and what a run is."""
+
+    seed: int = 1
+    data_root: str = "${oc.env:DEFINE_DATA,data}"
+    runs_root: str = "${oc.env:DEFINE_RUNS,runs}"
+    threads: int = 2
+    wandb: str = "disabled"
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def configs_folder() -> Path:
+    """Where the config groups lie: `configs/` beside the package, or DEFINE_CONFIGS.
+
+    Raises:
+        InputError: no such folder.
+    """
+    folder = Path(os.environ.get("DEFINE_CONFIGS", Path(__file__).parents[2] / "configs"))
+    if not (folder / "train.yaml").is_file():
+        raise InputError(
+            f"there are no configs in {folder}; install the project from its clone with "
+            f"`pip install -e .`, or set DEFINE_CONFIGS to its configs folder"
+        )
+    return folder.resolve()
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """Composes, resolves and checks a run config; paths come out absolute.
+
+    Args:
+        overrides: Hydra overrides such as "experiment=table_1c/awd_lstm", "scale=mini", "seed=3".
+    Raises:
+        InputError: an unknown key or group, a value of the wrong type, or a rule broken.
+    """
+    plugin.register()
+    ConfigStore.instance().store(name="define_schema", node=Config)
+    try:
+        with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+            config = hydra_compose("train", overrides)
+        OmegaConf.resolve(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"config: {_one_sentence(error)}") from error
+    for choice, value, choices in (
+        ("scale", config.run.scale, SCALES),
+        ("wandb", config.wandb, WANDB_MODES),
+    ):
+        if value not in choices:
+            raise InputError(f"{choice} = {value!r} is unknown; take one of {', '.join(choices)}")
+    if config.seed < 0 or config.threads < 1:
+        raise InputError(
+            f"seed = {config.seed} must be at least 0 and threads = {config.threads} at least 1"
+        )
+    for section, key in (
+        (config.run, "dir"),
+        (config.task, "data"),
+        (config.checkpoint, "save_dir"),
+    ):
+        section[key] = str(Path(section[key]).resolve())
+    return config
+
+
+def _one_sentence(error: Exception) -> str:
+    """The gist of Hydra's and OmegaConf's many-line messages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    gist = [line for line in lines if not re.match(r"(full_key|object_type|reference_type):", line)]
+    full_key = next((line.split(":", 1)[1].strip() for line in lines if "full_key:" in line), "")
+    sentence = "; ".join(gist[:4])
+    return f"{sentence} (at {full_key})" if full_key else sentence
+
+
+def fairseq_config(config: DictConfig) -> dict[str, Any]:
+    """fairseq's sections alone, plain: what `fairseq-hydra-train` takes as a config file."""
+    plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    sections = {name: plain[name] for name in SECTIONS}
+    sections["common"]["user_dir"] = str(Path(__file__).parents[1])
+    return sections

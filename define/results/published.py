@@ -1,0 +1,89 @@
+"""The paper's tables, read from `published.yaml` beside this module."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from define.errors import InputError
+
+PARTS = ("define", "context", "io", "total")
+"""Parts of a model whose parameters the paper counts: the unit, the context model, input-output."""
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """One row of a table of the paper.
+
+    Attributes:
+        table, row: the table's name ("1c") and our slug of the row ("awd_lstm_define").
+        label: the paper's name of the row.
+        parameters: part -> plain count (the paper prints millions); unprinted parts are absent.
+        metrics: metric -> value, e.g. {"valid_ppl": 61.2, "test_ppl": 58.8}; unprinted ones absent.
+        raw: whatever else the row of the file holds (n, k, m, N, ms_per_batch, ...).
+    """
+
+    table: str
+    row: str
+    label: str
+    parameters: Mapping[str, int]
+    metrics: Mapping[str, float]
+    raw: Mapping[str, Any]
+
+
+@cache
+def _load() -> dict[str, Any]:
+    return yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
+
+
+def names() -> list[str]:
+    """The names of the paper's tables, in the paper's order."""
+    return list(_load()["tables"])
+
+
+def _entry(name: str) -> dict[str, Any]:
+    tables = _load()["tables"]
+    if name not in tables:
+        raise InputError(
+            f"table {name!r} is not one of the paper's; choose one of {', '.join(tables)}"
+        )
+    return tables[name]
+
+
+def caption(name: str) -> str:
+    """What the table shows. Raises InputError if there is no such table."""
+    return _entry(name)["caption"]
+
+
+def data(name: str) -> str:
+    """The corpus of the numbers, e.g. "ptb". Raises InputError if there is no such table."""
+    return _entry(name)["data"]
+
+
+def table(name: str) -> list[PublishedRow]:
+    """The rows of a table in the paper's order. Raises InputError if there is no such table."""
+    return [_row(name, entry) for entry in _entry(name)["rows"]]
+
+
+def _row(name: str, entry: dict[str, Any]) -> PublishedRow:
+    raw = dict(entry)
+    millions = raw.pop("params", {})
+    metrics = {f"{split}_ppl": value for split, value in raw.pop("ppl", {}).items()}
+    metrics |= {f"{test_set}_bleu": value for test_set, value in raw.pop("bleu", {}).items()}
+    return PublishedRow(
+        table=name,
+        row=raw.pop("row"),
+        label=raw.pop("label"),
+        parameters={part: round(value * 1_000_000) for part, value in millions.items()},
+        metrics=metrics,
+        raw=raw,
+    )
+
+
+def contradictions(name: str) -> list[str]:
+    """Where the table's printed parameter counts disagree with the paper's other ones."""
+    _entry(name)
+    return [entry["text"] for entry in _load()["contradictions"] if name in entry["tables"]]

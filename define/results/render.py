@@ -1,0 +1,170 @@
+"""Comparison rows as a terminal table, Markdown, LaTeX, CSV and JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from define.results import published
+from define.results.compare import METRICS, ComparisonRow
+from define.results.grid import Grid, latex, markdown, print_terminal
+from define.results.published import PARTS
+from define.results.stats import Statistic
+
+ABSENT = "-"
+
+
+def _terminal(rows: Sequence[ComparisonRow]) -> str:
+    stream = io.StringIO()
+    print_terminal(grids(rows), stream)
+    return stream.getvalue()
+
+
+def _markdown(rows: Sequence[ComparisonRow]) -> str:
+    return "\n".join(f"### {grid.title}\n\n{markdown(grid)}" for grid in grids(rows))
+
+
+def _latex(rows: Sequence[ComparisonRow]) -> str:
+    return "\n".join(latex(grid) for grid in grids(rows))
+
+
+def _json(rows: Sequence[ComparisonRow]) -> str:
+    return json.dumps([row.to_json() for row in rows], indent=2, ensure_ascii=False) + "\n"
+
+
+def _csv(rows: Sequence[ComparisonRow]) -> str:
+    lines = [_csv_line(row) for row in rows]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fieldnames=list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return stream.getvalue()
+
+
+def _csv_line(row: ComparisonRow) -> dict[str, object]:
+    line: dict[str, object] = {
+        "table": row.table,
+        "row": row.row,
+        "label": row.label,
+        "kind": row.kind,
+        "scale": row.scale,
+        "data": row.data,
+        "status": row.status,
+        "seeds": " ".join(map(str, row.seeds)),
+        "comparable": row.comparable,
+    }
+    for metric in METRICS:
+        line[f"published_{metric}"] = row.published.get(metric)
+        line |= _csv_statistic(metric, row.ours.get(metric))
+        line[f"{metric}_difference"] = row.difference.get(metric)
+    for part in PARTS:
+        line[f"published_parameters_{part}"] = row.published_parameters.get(part)
+        line[f"parameters_{part}"] = (row.parameters or {}).get(part)
+    line |= _csv_statistic("tokens_per_second", row.tokens_per_second)
+    line |= _csv_statistic("peak_memory_mib", row.peak_memory_mib)
+    return line
+
+
+def _csv_statistic(name: str, statistic: Statistic | None) -> dict[str, object]:
+    return {
+        f"{name}_{field}": getattr(statistic, field) if statistic else None
+        for field in ("mean", "std", "n")
+    }
+
+
+FORMATS: dict[str, Callable[[Sequence[ComparisonRow]], str]] = {
+    "terminal": _terminal,
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": _csv,
+    "json": _json,
+}
+"""Format -> function that turns at least one comparison row into text, ending in a line break."""
+
+
+def grids(rows: Iterable[ComparisonRow]) -> list[Grid]:
+    """One grid per table and section, in the order of the rows."""
+    return [
+        _section_grid(list(section))
+        for _, section in groupby(rows, key=lambda row: (row.table, row.scale, row.data))
+    ]
+
+
+def section_title(row: ComparisonRow) -> str:
+    """Names the section that the row belongs to."""
+    return f"Table {row.table}, scale {row.scale}, data {row.data}"
+
+
+def _section_grid(rows: Sequence[ComparisonRow]) -> Grid:
+    first = rows[0]
+    metrics = [m for m in METRICS if any(m in row.published or m in row.ours for row in rows)]
+    columns = [("row", [row_label(row.label, row.kind) for row in rows])]
+    for metric in metrics:
+        name = metric.removesuffix("_ppl").removesuffix("_bleu")
+        columns += [
+            (f"{name}\npaper", [number(row.published.get(metric)) for row in rows]),
+            (f"{name}\nours", statistics([row.ours.get(metric) for row in rows])),
+            (
+                f"{name}\ndiff." if first.comparable else f"{name}\ndiff.†",
+                [signed(row.difference.get(metric)) for row in rows],
+            ),
+        ]
+    columns += [
+        ("M par.\npaper", [millions(row.published_parameters.get("total")) for row in rows]),
+        ("M par.\nours", [millions((row.parameters or {}).get("total")) for row in rows]),
+        ("n", [str(len(row.seeds)) if row.seeds else ABSENT for row in rows]),
+        ("status", [row.status for row in rows]),
+    ]
+    unit = "BLEU" if any(metric.endswith("_bleu") for metric in metrics) else "perplexity"
+    return Grid(
+        title=f"{section_title(first)}: {unit}",
+        header=[name for name, _ in columns],
+        rows=list(zip(*(cells for _, cells in columns), strict=True)),
+        notes=_notes(rows),
+    )
+
+
+def _notes(rows: Sequence[ComparisonRow]) -> list[str]:
+    first = rows[0]
+    notes = []
+    if any(row.ours for row in rows):
+        notes.append("ours: mean ± sample deviation over the n finished seeds.")
+    if not first.comparable:
+        notes.append(
+            f"† not comparable: the paper trained at scale paper on {published.data(first.table)}, "
+            f"these runs at scale {first.scale} on {first.data}."
+        )
+    if any(row.kind == "control" for row in rows):
+        notes.append("control: a row of ours that the paper does not have.")
+    return notes
+
+
+def row_label(label: str, kind: str) -> str:
+    """The row's label, marked if it is a control."""
+    return f"{label} (control)" if kind == "control" else label
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with two decimals, or "-"."""
+    return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign and two decimals, or "-"."""
+    return ABSENT if value is None else f"{value:+.2f}"
+
+
+def millions(count: int | None) -> str:
+    """A plain count in millions with two decimals, or "-"."""
+    return ABSENT if count is None else f"{count / 1_000_000:.2f}"
+
+
+def statistics(values: Sequence[Statistic | None]) -> list[str]:
+    """A column of "mean±std" cells, padded so that the means stand below each other."""
+    means = [number(value.mean if value else None) for value in values]
+    deviations = [
+        "" if value is None or value.std is None else f"±{value.std:.2f}" for value in values
+    ]
+    width = max(map(len, deviations))
+    return [mean + std.rjust(width) for mean, std in zip(means, deviations, strict=True)]

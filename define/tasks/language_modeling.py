@@ -1,0 +1,223 @@
+"""Language modelling on contiguous streams with truncated back-propagation, registered with fairseq."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import torch
+from fairseq import distributed_utils
+from fairseq.dataclass import FairseqDataclass
+from fairseq.tasks import FairseqTask, register_task
+from omegaconf import MISSING
+
+from define.core.awd_lstm import State, detach
+from define.criterions.language_modeling import LanguageModelingCriterion
+from define.data import corpora
+from define.data.streams import Streams, bptt_lengths
+from define.errors import InputError
+from define.optim.nt_asgd import FairseqNTASGD
+from define.tasks.batches import StreamBatches, TokenDataset
+
+AUTOCAST = {"none": None, "bf16": torch.bfloat16}
+
+
+class Observer:
+    """What a launcher may want to hear of; the default hears nothing."""
+
+    def updated(self, update: int, tokens: int) -> None:
+        """After every optimizer step, with its number (from 1) and the tokens it scored."""
+
+    def validated(self, stats: dict, averaged: bool) -> None:
+        """After a validation, with fairseq's statistics; `averaged`: of the averaged weights."""
+
+
+@dataclass
+class LanguageModelingTaskConfig(FairseqDataclass):
+    data: str = field(default=MISSING, metadata={"help": "folder made by `define prepare`"})
+    train_tokens: int = field(
+        default=0, metadata={"help": "train on the first so many tokens only (0: all)"}
+    )
+    bptt: int = field(default=70, metadata={"help": "tokens back-propagated through"})
+    random_bptt: bool = field(
+        default=False, metadata={"help": "draw the length of each batch around bptt (AWD-LSTM)"}
+    )
+    short_bptt_probability: float = field(
+        default=0.05, metadata={"help": "how often random_bptt halves the base length"}
+    )
+    bptt_std: float = field(default=5.0, metadata={"help": "deviation of random lengths, in tokens"})
+    min_bptt: int = field(default=5, metadata={"help": "shortest random length"})
+    scale_lr_by_length: bool = field(
+        default=False, metadata={"help": "multiply each batch's learning rate by length / bptt"}
+    )
+    autocast: str = field(
+        default="none", metadata={"help": "none or bf16: precision of the context model's products"}
+    )
+
+
+@register_task("define_language_modeling", dataclass=LanguageModelingTaskConfig)
+class StreamLanguageModelingTask(FairseqTask):
+    """Carries the state of the streams from batch to batch; resets it between splits and epochs.
+
+    `dataset.batch_size` streams per worker; every worker reads its own columns of one global
+    layout, in windows of the same lengths.
+    """
+
+    observer = Observer()
+
+    def __init__(self, cfg: LanguageModelingTaskConfig):
+        super().__init__(cfg)
+        if cfg.autocast not in AUTOCAST:
+            raise InputError(f"task.autocast = {cfg.autocast!r} is unknown; take none or bf16")
+        if cfg.bptt < 1:
+            raise InputError(f"task.bptt = {cfg.bptt} must be at least 1")
+        self.corpus = corpora.load(cfg.data)
+        self._state: dict[str, State | None] = defaultdict(lambda: None)
+        self._all_columns: State | None = None
+        self._restored: State | None = None
+        self._lengths: list[int] = []
+        self._tokens = 0
+        self._optimizer: FairseqNTASGD | None = None
+        self._awaiting_validation = False
+
+    @property
+    def num_types(self) -> int:
+        """V, end-of-sentence included, nothing padded."""
+        return self.corpus.types
+
+    def load_dataset(self, split: str, combine: bool = False, **kwargs) -> None:
+        tokens = self.corpus.tokens[split]
+        if split == "train" and self.cfg.train_tokens:
+            tokens = tokens[: self.cfg.train_tokens]
+        self.datasets[split] = TokenDataset(tokens, split)
+
+    def get_batch_iterator(
+        self, dataset, max_sentences=None, seed=1, num_shards=1, shard_id=0, epoch=1, **kwargs
+    ) -> StreamBatches:
+        if not max_sentences:
+            raise InputError("dataset.batch_size (streams per worker) is not set; give a number")
+        cfg, train = self.cfg, dataset.split == "train"
+        total = max_sentences * num_shards
+        streams = Streams(dataset.tokens, self.corpus.eos, total, shard_id, num_shards)
+
+        def lengths(epoch: int) -> list[int]:
+            return bptt_lengths(
+                streams.steps,
+                cfg.bptt,
+                seed=seed,
+                epoch=epoch,
+                random=train and cfg.random_bptt,
+                short_probability=cfg.short_bptt_probability,
+                std=cfg.bptt_std,
+                minimum=cfg.min_bptt,
+            )
+
+        return StreamBatches(streams, lengths, total, epoch)
+
+    def build_criterion(self, cfg):
+        criterion = super().build_criterion(cfg)
+        if not isinstance(criterion, LanguageModelingCriterion):
+            raise InputError(
+                f"criterion {type(criterion).__name__} carries no state between batches; "
+                f"take --criterion define_language_modeling"
+            )
+        return criterion
+
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        self._note_optimizer(optimizer)
+        model.train()
+        model.set_num_updates(update_num)
+        if self._restored is not None:
+            self._state["train"], self._restored = own_columns(self._restored, sample), None
+        loss, sample_size, logging_output = self._step("train", sample, model, criterion)
+        optimizer.backward(loss * 0 if ignore_grad else loss)
+        self._lengths.append(sample["length"])
+        self._tokens += sample["ntokens"]
+        return loss, sample_size, logging_output
+
+    def valid_step(self, sample, model, criterion):
+        model.eval()
+        with torch.no_grad():
+            return self._step("valid", sample, model, criterion)
+
+    def _step(self, split, sample, model, criterion):
+        state = None if sample["first"] else self._state[split]
+        device = sample["target"].device.type
+        dtype = AUTOCAST[self.cfg.autocast]
+        with torch.autocast(device, dtype, enabled=dtype is not None):
+            loss, sample_size, logging_output, state = criterion.with_state(model, sample, state)
+        self._state[split] = detach(state)
+        return loss, sample_size, logging_output
+
+    def optimizer_step(self, optimizer, model, update_num) -> None:
+        lr, lengths, self._lengths = optimizer.get_lr(), self._lengths, []
+        if self.cfg.scale_lr_by_length:
+            optimizer.set_lr(lr * sum(lengths) / len(lengths) / self.cfg.bptt)
+        optimizer.step()
+        optimizer.set_lr(lr)
+        tokens, self._tokens = self._tokens, 0
+        self.observer.updated(update_num + 1, tokens)
+
+    def _note_optimizer(self, optimizer) -> None:
+        """Training goes on from the raw weights; validation reads the averaged ones."""
+        if isinstance(getattr(optimizer, "fp32_optimizer", None), FairseqNTASGD):
+            raise InputError(
+                "define_nt_asgd averages float32 weights, but common.fp16 or common.bf16 is set; "
+                "leave both false and take task.autocast=bf16"
+            )
+        if isinstance(optimizer, FairseqNTASGD):
+            self._optimizer = optimizer
+            optimizer.optimizer.use_raw()
+
+    def begin_valid_epoch(self, epoch, model) -> None:
+        if self._optimizer is not None:
+            self._optimizer.optimizer.use_averages()
+        self._all_columns = gather(self._state["train"])
+        self._awaiting_validation = True
+
+    def post_validate(self, model, stats, agg) -> None:
+        if not self._awaiting_validation:
+            return
+        self._awaiting_validation = False
+        expected = len(self.datasets["valid"])
+        if stats["scored_tokens"] != expected:
+            raise RuntimeError(
+                f"validation scored {stats['scored_tokens']} tokens, the corpus has {expected}"
+            )
+        averaged = False
+        if self._optimizer is not None:
+            averaged = self._optimizer.optimizer.swapped
+            self._optimizer.observe_validation(stats["loss"])
+        self.observer.validated(dict(stats), averaged)
+
+    def get_checkpoint_dict(self) -> dict:
+        """The state of all workers' streams, as of the validation that comes before each save."""
+        return {type(self).__name__: {"state": self._all_columns}}
+
+    def set_checkpoint_dict(self, saved: dict) -> None:
+        self._restored = saved["state"]
+
+
+def gather(state: State | None) -> State | None:
+    """All workers' columns side by side (B is dimension 1), on the CPU."""
+    if state is None:
+        return None
+    if not torch.distributed.is_initialized():
+        return tuple((h.cpu(), c.cpu()) for h, c in state)
+    group = distributed_utils.get_data_parallel_group()
+
+    def columns(own):
+        return torch.cat(distributed_utils.all_gather(own.contiguous(), group), dim=1).cpu()
+
+    return tuple((columns(h), columns(c)) for h, c in state)
+
+
+def own_columns(state: State, sample: dict) -> State:
+    """This worker's part of a gathered state, on the device of the sample."""
+    own, rank = sample["nsentences"], 0
+    if torch.distributed.is_initialized():
+        rank = distributed_utils.get_data_parallel_rank()
+    columns = slice(rank * own, (rank + 1) * own)
+    device = sample["target"].device
+    return tuple(
+        (h[:, columns].contiguous().to(device), c[:, columns].contiguous().to(device))
+        for h, c in state
+    )

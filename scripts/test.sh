@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Sets up, checks the style and runs all tests; arguments go to pytest, with paths from the root.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=${DEFINE_VENV:-$root/.venv}/bin/python
+[[ $python == /* ]] || python=$PWD/$python
+
+"$root/scripts/setup.sh"
+cd "$root"
+"$python" -m ruff check .
+exec "$python" -m pytest "$@"

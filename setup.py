@@ -1,0 +1,49 @@
+"""Packaging, with loose ranges of what the project needs; requirements/ pins one tested set."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+INSTALL_REQUIRES = [
+    "torch>=2.6",  # tensors and autograd; 2.6 made weights_only=True the default of torch.load
+    "fairseq-fixed==0.12.3.1",  # the toolkit we plug into; plain fairseq 0.12.2 needs Python < 3.11
+    "hydra-core>=1.3.2,<1.4",  # composes configs/; fairseq-fixed itself wants exactly 1.3.2
+    "omegaconf>=2.3,<2.4",  # Hydra's config objects and their resolvers
+    "numpy>=1.26",  # memory-mapped token files
+    "packaging>=23",  # version ranges, for `define doctor`
+    "sacrebleu>=2.3",  # BLEU with a signature, for the translation table
+    "wandb>=0.17",  # run tracking when asked for, offline by default
+    "PyYAML>=6",  # reads the published numbers without Hydra or torch
+    "rich>=13",  # tables and messages on the terminal
+    "matplotlib>=3.8",  # the curves in the reports
+    "tqdm>=4.65",  # progress bars on long work
+]
+
+EXTRAS_REQUIRE = {
+    "dev": [
+        "pytest>=8",  # the test runner
+        "ruff>=0.6",  # linter and formatter
+    ],
+    "sweep": [
+        "hydra-joblib-launcher>=1.2,<1.3",  # `define train -m` in parallel on one machine
+        "hydra-submitit-launcher>=1.2,<1.3",  # one Slurm or local job per run
+        "optuna>=5,<6",  # the search itself; hydra-optuna-sweeper forces the broken 2.10
+    ],
+}
+
+ROOT = Path(__file__).resolve().parent
+INIT = (ROOT / "define" / "__init__.py").read_text(encoding="utf-8")
+
+setup(
+    name="define-reproduction",
+    version=re.search(r'^__version__ = "([^"]+)"', INIT, re.MULTILINE).group(1),
+    description="DeFINE (ICLR 2020) reproduced: a fairseq plugin over plain PyTorch",
+    # hydra-core 1.3 breaks on 3.14. Tested on 3.11; on 3.10, 3.12, 3.13 only that the pins resolve.
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["define", "define.*"]),
+    package_data={"": ["*.yaml"]},
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+    entry_points={"console_scripts": ["define = define.cli.main:main"]},
+)

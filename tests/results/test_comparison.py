@@ -1,0 +1,179 @@
+"""The comparison: statistics, statuses, sections and pairs."""
+
+import math
+
+import pytest
+
+from define.errors import InputError
+from define.results import records
+from define.results.compare import compare, paired_difference, sections
+from define.results.stats import Statistic
+
+
+def _rows(folder, table="1c", scales=None):
+    rows = compare(table, records.find([folder]), scales)
+    return {(row.scale, row.data, row.row): row for row in rows}
+
+
+def test_mean_deviation_and_count_over_the_seeds(mini_runs):
+    row = _rows(mini_runs)["mini", "ptb", "awd_lstm"]
+    assert row.seeds == (1, 2, 3) and row.status == "finished"
+    assert row.ours == {
+        "valid_ppl": Statistic(122.0, 2.0, 3),
+        "test_ppl": Statistic(118.0, 2.0, 3),
+    }
+    assert row.difference == {
+        "valid_ppl": pytest.approx(122.0 - 61.2),
+        "test_ppl": pytest.approx(118.0 - 58.8),
+    }
+    assert not row.comparable
+    assert row.parameters["total"] == 1_640_000
+    assert row.tokens_per_second == Statistic(15_000.0, 0.0, 3)
+    assert row.peak_memory_mib == Statistic(512.5, 0.0, 3)
+
+
+def test_rows_keep_the_papers_order_and_controls_follow(mini_runs):
+    rows = compare("1c", records.find([mini_runs]))
+    assert [row.row for row in rows] == [
+        "awd_lstm",
+        "awd_lstm_finetune",
+        "awd_lstm_mos",
+        "awd_lstm_mos_finetune",
+        "transformer_xl",
+        "awd_lstm_define",
+        "awd_lstm_wide",
+    ]
+    control = rows[-1]
+    assert control.kind == "control" and control.published == {} and control.difference == {}
+    assert control.ours["valid_ppl"].n == 2
+
+
+def test_one_seed_has_no_deviation(tmp_path, put):
+    put(tmp_path, curve=(120.0,), test_ppl=116.0)
+    row = _rows(tmp_path)["mini", "ptb", "awd_lstm"]
+    assert row.ours["test_ppl"] == Statistic(116.0, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ([], "not run"),
+        (["finished", "finished"], "finished"),
+        (["finished", "failed"], "partial"),
+        (["finished", "running"], "partial"),
+        (["running", "failed"], "running"),
+        (["running"], "running"),
+        (["interrupted"], "partial"),
+        (["failed", "failed"], "failed"),
+        (["failed", "interrupted"], "partial"),
+    ],
+)
+def test_status(tmp_path, statuses, expected, put):
+    for seed, status in enumerate(statuses):
+        put(tmp_path, seed=seed, status=status)
+    row = _rows(tmp_path, scales=["mini"])["mini", "ptb", "awd_lstm"]
+    assert row.status == expected
+    assert row.seeds == tuple(s for s, status in enumerate(statuses) if status == "finished")
+    assert row.unfinished == {s: x for s, x in enumerate(statuses) if x != "finished"}
+    assert ("valid_ppl" in row.ours) == ("finished" in statuses)
+
+
+def test_scales_and_corpora_are_never_mixed(tmp_path, put):
+    put(tmp_path / "a", scale="mini", test_ppl=100.0)
+    put(tmp_path / "b", scale="smoke", test_ppl=900.0)
+    put(tmp_path / "c", scale="smoke", test_ppl=500.0, data="python_docs")
+    rows = _rows(tmp_path)
+    for section, expected in [
+        (("mini", "ptb"), 100.0),
+        (("smoke", "ptb"), 900.0),
+        (("smoke", "python_docs"), 500.0),
+    ]:
+        assert rows[(*section, "awd_lstm")].ours["test_ppl"] == Statistic(expected, None, 1)
+    assert len(rows) == 3 * 6
+
+
+def test_sections_in_order_of_scale_with_the_papers_corpus_first(tmp_path, put):
+    for index, (scale, data) in enumerate(
+        [("smoke", "python_docs"), ("smoke", "ptb"), ("paper", "ptb"), ("zeta", "ptb")]
+    ):
+        put(tmp_path / str(index), scale=scale, data=data)
+    found = records.find([tmp_path])
+    assert sections("1c", found) == [
+        ("paper", "ptb"),
+        ("smoke", "ptb"),
+        ("smoke", "python_docs"),
+        ("zeta", "ptb"),
+    ]
+    assert sections("1c", found, ["smoke"]) == [("smoke", "ptb"), ("smoke", "python_docs")]
+    assert sections("1c", found, ["mini"]) == [("mini", "ptb")]
+
+
+def test_only_paper_scale_on_the_papers_corpus_is_comparable(tmp_path, put):
+    put(tmp_path / "a", scale="paper")
+    put(tmp_path / "b", scale="paper", data="python_docs")
+    rows = _rows(tmp_path)
+    assert rows["paper", "ptb", "awd_lstm"].comparable
+    assert not rows["paper", "python_docs", "awd_lstm"].comparable
+
+
+def test_without_runs_every_row_is_not_run_at_paper_scale(tmp_path):
+    rows = compare("2", records.find([tmp_path]))
+    assert {(row.scale, row.data, row.status) for row in rows} == {
+        ("paper", "wikitext_103", "not run")
+    }
+    assert len(rows) == 9 and all(row.parameters is None for row in rows)
+
+
+def test_unknown_table_and_scale_are_refused():
+    with pytest.raises(InputError, match="table '9'"):
+        compare("9", [])
+    with pytest.raises(InputError, match="scale 'huge' does not exist; choose one of paper, mini"):
+        compare("1c", [], ["huge"])
+
+
+def test_seeds_of_different_models_are_refused(tmp_path, put):
+    put(tmp_path, seed=1)
+    put(tmp_path, seed=2, define_parameters=5)
+    with pytest.raises(InputError, match="different parameter counts"):
+        compare("1c", records.find([tmp_path]))
+
+
+def test_paired_difference_against_its_closed_form(mini_runs):
+    found = records.find([mini_runs])
+    paired = paired_difference(found, "awd_lstm_define", "awd_lstm", "mini", "valid_ppl")
+    # Differences -2, -5, -2: mean -3, deviation sqrt(3), t of two degrees 4.3027.
+    assert paired.seeds == (1, 2, 3) and paired.n == 3
+    assert paired.mean == pytest.approx(-3.0)
+    assert paired.std == pytest.approx(math.sqrt(3.0))
+    assert paired.interval95 == (
+        pytest.approx(-3.0 - 4.302652729911275),
+        pytest.approx(-3.0 + 4.302652729911275),
+    )
+
+
+def test_pairs_use_shared_finished_seeds_only(mini_runs, put):
+    put(mini_runs, row="awd_lstm_define", seed=4, status="running", define_parameters=360_000)
+    put(mini_runs, row="awd_lstm", seed=4)
+    found = records.find([mini_runs])
+    assert paired_difference(found, "awd_lstm_wide", "awd_lstm", "mini", "test_ppl").seeds == (1, 2)
+    assert paired_difference(found, "awd_lstm_define", "awd_lstm", "mini", "test_ppl").n == 3
+
+
+def test_one_or_no_shared_seed(tmp_path, put):
+    put(tmp_path, row="awd_lstm", seed=1, test_ppl=100.0)
+    put(tmp_path, row="awd_lstm_define", seed=1, test_ppl=97.0)
+    put(tmp_path, row="awd_lstm_wide", seed=2)
+    found = records.find([tmp_path])
+    one = paired_difference(found, "awd_lstm_define", "awd_lstm", "mini", "test_ppl")
+    assert (one.mean, one.std, one.n, one.interval95) == (-3.0, None, 1, None)
+    none = paired_difference(found, "awd_lstm_wide", "awd_lstm", "mini", "test_ppl")
+    assert (none.mean, none.n, none.interval95) == (None, 0, None)
+
+
+def test_pairs_across_corpora_are_refused(tmp_path, put):
+    put(tmp_path / "a", data="ptb")
+    put(tmp_path / "b", data="python_docs")
+    with pytest.raises(InputError, match="two runs of seed 1"):
+        paired_difference(
+            records.find([tmp_path]), "awd_lstm", "awd_lstm_define", "mini", "test_ppl"
+        )

@@ -1,0 +1,93 @@
+"""The published numbers: equal to their source, in plain counts, one slug per row."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from define.errors import InputError
+from define.results import published
+from define.results.published import PARTS
+
+SOURCE = os.environ.get("DEFINE_PAPER_TABLES")
+NAME_KEYS = ("row", "model", "layer", "connection", "unit")
+
+
+@pytest.mark.skipif(not SOURCE, reason="DEFINE_PAPER_TABLES does not name the source's tables.yaml")
+def test_every_number_is_the_sources():
+    source = yaml.safe_load(Path(SOURCE).read_text(encoding="utf-8"))
+    ours = yaml.safe_load(
+        Path(published.__file__).with_name("published.yaml").read_text(encoding="utf-8")
+    )["tables"]
+    assert [f"table_{name}" for name in ours] == list(source)
+    for name, entry in ours.items():
+        theirs = source[f"table_{name}"]
+        assert len(entry["rows"]) == len(theirs)
+        for row, their_row in zip(entry["rows"], theirs, strict=True):
+            printed_name = next((their_row[key] for key in NAME_KEYS if key in their_row), "")
+            assert row["label"].startswith(printed_name)
+            numbers = {key: value for key, value in their_row.items() if key not in NAME_KEYS}
+            assert {k: v for k, v in row.items() if k not in ("row", "label")} == numbers
+
+
+def test_table_1c():
+    rows = {row.row: row for row in published.table("1c")}
+    assert list(rows) == [
+        "awd_lstm",
+        "awd_lstm_finetune",
+        "awd_lstm_mos",
+        "awd_lstm_mos_finetune",
+        "transformer_xl",
+        "awd_lstm_define",
+    ]
+    assert rows["awd_lstm"].metrics == {"valid_ppl": 61.2, "test_ppl": 58.8}
+    assert rows["transformer_xl"].metrics == {"test_ppl": 54.5}
+    assert rows["awd_lstm_define"].parameters == {"total": 20_000_000}
+    assert rows["awd_lstm_define"].raw == {"define": {"n": 128, "k": 1024, "N": 7, "m": 400}}
+
+
+def test_millions_become_exact_counts():
+    row = published.table("1a")[0]
+    assert row.parameters == {
+        "define": 0,
+        "context": 23_360_000,
+        "io": 68_810_000,
+        "total": 92_170_000,
+    }
+
+
+@pytest.mark.parametrize("name", published.names())
+def test_slugs_and_labels_are_unique_and_parts_sum_up(name):
+    rows = published.table(name)
+    assert len({row.row for row in rows}) == len({row.label for row in rows}) == len(rows)
+    for row in rows:
+        assert row.row.isidentifier() and row.row == row.row.lower()
+        assert row.metrics
+        if set(row.parameters) == set(PARTS):
+            parts = sum(row.parameters[part] for part in PARTS[:-1])
+            # Three printed summands, each rounded to 0.01 M.
+            assert abs(parts - row.parameters["total"]) <= 15_000
+
+
+def test_translation_rows_have_bleu():
+    assert published.table("3")[-1].metrics == {
+        "newstest2014_bleu": 27.01,
+        "newstest2017_bleu": 28.25,
+    }
+
+
+def test_a_caller_cannot_change_the_cached_numbers():
+    published.table("1c")[0].metrics["test_ppl"] = 1.0
+    published.table("1c").clear()
+    assert published.table("1c")[0].metrics["test_ppl"] == 58.8
+
+
+def test_unknown_table_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match=r"'1d'.*1a, 1b, 1c, 2, 3, 4a, 4b, 5, 6a, 6b"):
+        published.table("1d")
+
+
+def test_contradictions_belong_to_tables():
+    assert published.contradictions("1c") == []
+    assert any("sign" in text for text in published.contradictions("6b"))

@@ -1,0 +1,186 @@
+"""Records: what is written is read back, and what contradicts itself is refused."""
+
+import json
+import math
+
+import pytest
+
+from define.errors import InputError
+from define.results import records
+
+
+def test_written_record_is_read_back(tmp_path, make_record, put):
+    path = put(tmp_path, seed=3, curve=(300.0, 121.5), test_ppl=117.25)
+    record = records.read(path)
+    assert (record.table, record.row, record.scale, record.seed) == ("1c", "awd_lstm", "mini", 3)
+    assert record.metrics == {"valid_ppl": 121.5, "test_ppl": 117.25}
+    assert record.data == "ptb" and record.path == path and record.best_epoch == 2
+    assert json.loads(path.read_text()) == make_record(
+        seed=3, curve=(300.0, 121.5), test_ppl=117.25
+    )
+
+
+def test_a_new_record_is_valid_and_without_results(tmp_path, put):
+    path = put(tmp_path, status="running", curve=())
+    record = records.read(path)
+    assert record.status == "running" and record.metrics == {} and record.epochs == []
+
+
+def test_the_final_metrics_of_an_unfinished_run_do_not_count(tmp_path, make_record):
+    path = tmp_path / "record.json"
+    records.write(path, {**make_record(), "status": "interrupted"})
+    assert records.read(path).metrics == {}
+
+
+def test_a_run_that_never_scored_the_test_set_has_no_test_metric(tmp_path, make_record):
+    record = make_record(curve=(120.0,))
+    del record["final"]["test"]
+    records.write(tmp_path / "record.json", record)
+    assert records.read(tmp_path / "record.json").metrics == {"valid_ppl": 120.0}
+
+
+def _set(record, path, value):
+    *parents, last = path
+    for key in parents:
+        record = record[key]
+    record[last] = value
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        (("schema",), 2, "field 'schema' is 2, not 1"),
+        (("status",), "done", "field 'status' is 'done', not one of running, finished"),
+        (("seed",), True, "field 'seed' is True, not a whole number"),
+        (("seed",), "1", "field 'seed' is '1'"),
+        (("table",), "", "field 'table' is empty"),
+        (("final",), None, "field 'final' is null though the run is finished"),
+        (("final",), {}, "field 'final.valid' is missing"),
+        (("final", "test", "scored_tokens"), 78_669, "final.test.scored_tokens' is 78669, but"),
+        (("final", "test", "scored_tokens"), 0, "final.test.scored_tokens' is 0"),
+        (("final", "test", "ppl"), 58.8, r"final.test.ppl' is 58.8, but exp\(nll\) is 116"),
+        (("final", "valid", "nll"), math.nan, "final.valid.nll' is nan, not a finite number"),
+        (("final", "valid", "nll"), 1000.0, "final.valid.nll' is 1000.0, too large"),
+        (("epochs", 1, "valid", "ppl"), 1.0, r"field 'epochs\[1\].valid.ppl' is 1.0"),
+        (("epochs", 1, "train", "ppl"), 1.0, r"field 'epochs\[1\].train.ppl' is 1.0"),
+        (("epochs", 1, "valid", "scored_tokens"), 0, "number from nothing"),
+        (("epochs", 1, "epoch"), 1, r"field 'epochs\[1\].epoch' is 1, after epoch 1"),
+        (("epochs", 0, "averaged"), 1, "averaged' is 1, not of type bool"),
+        (("epochs",), {}, "field 'epochs' must be a list"),
+        (("best_epoch",), 9, "field 'best_epoch' is 9, no epoch"),
+        (("parameters", "total"), 7, "field 'parameters.total' is 7, but the parts sum to 1640000"),
+        (("parameters", "io"), -1, "field 'parameters.io' is -1"),
+        (("speed", "tokens_per_second"), -1.0, "must not be negative"),
+        (("provenance", "versions"), {"torch": 2}, "field 'provenance.versions.torch' is 2"),
+        (("provenance", "data", "tokens", "test"), 1, "provenance.data.tokens.test is 1"),
+    ],
+)
+def test_a_faulty_field_is_named(tmp_path, path, value, sentence, make_record):
+    record = make_record()
+    _set(record, path, value)
+    file = tmp_path / "record.json"
+    with pytest.raises(InputError, match=sentence):
+        records.write(file, record)
+    assert not file.exists()
+    file.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=sentence) as refusal:
+        records.read(file)
+    assert str(file) in str(refusal.value)
+
+
+def test_final_tokens_of_an_unknown_split_are_refused(tmp_path, make_record):
+    record = make_record()
+    del record["provenance"]["data"]["tokens"]["test"]
+    with pytest.raises(InputError, match="provenance.data.tokens.test is None"):
+        records.write(tmp_path / "record.json", record)
+
+
+def test_every_required_field_is_required(tmp_path, make_record):
+    for field in make_record():
+        record = make_record()
+        del record[field]
+        with pytest.raises(InputError, match=f"field '{field}' is missing"):
+            records.write(tmp_path / "record.json", record)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("{", "is not valid JSON"), ("[]", "field 'record' must be an object")],
+)
+def test_a_file_that_is_no_record_is_named(tmp_path, text, sentence):
+    file = tmp_path / "record.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match=sentence) as refusal:
+        records.find([tmp_path])
+    assert str(file) in str(refusal.value)
+
+
+def test_perplexity_may_differ_by_rounding_only(tmp_path, make_record):
+    record = make_record()
+    record["final"]["test"]["ppl"] *= 1 + 5e-7
+    records.write(tmp_path / "record.json", record)
+    record["final"]["test"]["ppl"] *= 1 + 5e-6
+    with pytest.raises(InputError, match="final.test.ppl"):
+        records.write(tmp_path / "record.json", record)
+
+
+def test_find_searches_below_its_folders_in_order(tmp_path, put):
+    put(tmp_path / "deep" / "er", row="transformer_xl", seed=2)
+    put(tmp_path / "deep", seed=2)
+    put(tmp_path / "deep", seed=1)
+    put(tmp_path / "other", table="1a", row="lstm_r1", data="wikitext_103")
+    found = records.find([tmp_path])
+    assert [(r.table, r.row, r.seed) for r in found] == [
+        ("1a", "lstm_r1", 1),
+        ("1c", "awd_lstm", 1),
+        ("1c", "awd_lstm", 2),
+        ("1c", "transformer_xl", 2),
+    ]
+
+
+def test_find_passes_over_search_trials(tmp_path, put):
+    put(tmp_path / "search" / "trial_1", test_ppl=99.0)
+    put(tmp_path / "runs", test_ppl=111.0)
+    assert [record.metrics["test_ppl"] for record in records.find([tmp_path])] == [111.0]
+
+
+def test_duplicates_prefer_finished_then_the_first_folder(tmp_path, put):
+    first, second = tmp_path / "a", tmp_path / "b"
+    put(first, seed=1, test_ppl=101.0)
+    put(second, seed=1, test_ppl=201.0)
+    put(first, seed=2, status="interrupted")
+    put(second, seed=2, test_ppl=202.0)
+    put(first, seed=3, status="interrupted")
+    put(second, seed=3, status="running")
+    found = {record.seed: record for record in records.find([first, second])}
+    assert found[1].metrics["test_ppl"] == 101.0
+    assert found[2].metrics["test_ppl"] == 202.0
+    assert found[3].status == "interrupted"
+    found = {record.seed: record for record in records.find([second, first])}
+    assert found[1].metrics["test_ppl"] == 201.0
+
+
+def test_runs_on_two_corpora_are_no_duplicates(tmp_path, put):
+    put(tmp_path / "a", data="ptb")
+    put(tmp_path / "b", data="python_docs")
+    assert [record.data for record in records.find([tmp_path])] == ["ptb", "python_docs"]
+
+
+def test_two_different_results_of_one_run_in_one_folder_are_refused(tmp_path, put):
+    put(tmp_path / "a", test_ppl=101.0)
+    put(tmp_path / "b", test_ppl=101.0)
+    assert len(records.find([tmp_path])) == 1
+    put(tmp_path / "c", test_ppl=102.0)
+    with pytest.raises(
+        InputError, match="row awd_lstm, scale mini, seed 1, with different results"
+    ):
+        records.find([tmp_path])
+
+
+def test_default_folders_may_be_missing_but_a_given_one_may_not(tmp_path, monkeypatch, put):
+    monkeypatch.chdir(tmp_path)
+    assert records.find() == []
+    put(tmp_path / "experiments" / "table_1c")
+    assert len(records.find()) == 1
+    with pytest.raises(InputError, match="'nowhere' is not a folder"):
+        records.find(["nowhere"])

@@ -1,0 +1,134 @@
+"""The report: complete, from records only, and the same each time."""
+
+import json
+
+import pytest
+
+from define.errors import InputError
+from define.results.report import write_report
+
+
+def _files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_report_is_complete(here, mini_runs):
+    write_report("1c", None, "experiments/table_1c")
+    output = here / "experiments" / "table_1c"
+    text = (output / "README.md").read_text()
+    assert text.startswith(
+        "# Table 1c: Word-level language models, Penn Treebank\n\nGenerated from run records by "
+        "`define compare --table 1c --report experiments/table_1c`."
+    )
+    for part in (
+        "* seeds: `awd_lstm` 1, 2, 3; `awd_lstm_define` 1, 2, 3; `awd_lstm_wide` 1, 2\n"
+        "* corpus: 929,589 train, 73,760 valid, 82,430 test tokens; 10,000 types\n"
+        "* device: cpu; threads: 2\n* Python 3.11.7; torch 2.13.0\n* commit: 0123456789ab\n",
+        "```sh\ndefine train experiment=table_1c/awd_lstm scale=mini seed=1\n",
+        "| AWD-LSTM + DeFINE       |       56.50 | 119.00±2.65 |",
+        "| AWD-LSTM + DeFINE       | 360,000 | 1,000,000 | 640,000 | 2,000,000 |\n",
+        "![Validation perplexity by epoch](valid_ppl.png)",
+        "| AWD-LSTM + DeFINE less AWD-LSTM      | valid_ppl | -3.00±1.73 | [-7.30, +1.30] |   3 | "
+        "1, 2, 3 |\n",
+        "| awd_lstm_wide less AWD-LSTM + DeFINE |  test_ppl | +3.00±1.41 | [-9.71, +15.71] |",
+    ):
+        assert part.replace(" ", "") in text.replace(" ", "")
+    run_line = next(line for line in text.splitlines() if line.startswith("| awd_lstm_wide (c"))
+    run_lines = [line for line in text.splitlines() if "0123456789ab |" in line]
+    assert len(run_lines) == 8 and run_line
+    assert [cell.strip() for cell in run_lines[0].strip("|").split("|")] == [
+        "AWD-LSTM",
+        "1",
+        "finished",
+        "120.00",
+        "116.00",
+        "3 of 3",
+        "73,760",
+        "82,430",
+        "15,000",
+        "512",
+        "10.0",
+        "cpu",
+        "0123456789ab",
+    ]
+    assert "## Search" not in text
+    assert len(json.loads((output / "results.json").read_text())) == 7
+    assert (output / "results.csv").read_text().count("\n") == 8
+    assert (output / "valid_ppl.png").stat().st_size > 10_000
+    assert (output / "valid_ppl.svg").read_text().lstrip().startswith("<?xml")
+
+
+def test_report_can_be_regenerated_from_its_own_records(here, mini_runs):
+    output = here / "experiments" / "table_1c"
+    write_report("1c", None, output)
+    first = _files(output)
+    assert "records/awd_lstm/mini/ptb/seed_1/record.json" in first
+    write_report("1c", None, output)
+    assert _files(output) == first
+    mini_runs.rename(here / "gone")
+    write_report("1c", None, output)
+    assert _files(output) == first
+
+
+def test_no_folder_of_this_machine_is_named(here, mini_runs, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "report"
+    write_report("1c", [mini_runs], elsewhere, ["mini"], ["ptb"])
+    text = (elsewhere / "README.md").read_text()
+    assert str(here) not in text and str(elsewhere.parent) not in text
+    assert "--table 1c --scale mini --data ptb --runs runs --report report`" in text
+
+
+def test_notes_and_search_are_included(here, mini_runs):
+    (here / "notes.md").write_text("## What we think\n\nDepth & width.\n")
+    trial = {"row": "awd_lstm", "setting": {"lr": 0.004}, "seed": 1, "valid_ppl": 120.5}
+    (here / "search.json").write_text(json.dumps([{**trial, "record": None}]))
+    write_report("1c", None, here)
+    text = (here / "README.md").read_text()
+    assert "\n\n## What we think\n\nDepth & width.\n\n## What was run" in text
+    assert text.endswith("| AWD-LSTM | 0.004 |     1 |    120.50 |     lowest |\n")
+
+
+def test_scales_and_corpora_can_be_left_out(here, put):
+    put(here / "runs" / "a", scale="mini", test_ppl=101.0)
+    put(here / "runs" / "b", scale="smoke", test_ppl=901.0)
+    put(here / "runs" / "c", scale="mini", data="python_docs", test_ppl=501.0)
+    write_report("1c", None, "out", ["mini"], ["ptb"])
+    text = (here / "out" / "README.md").read_text()
+    assert "101.00" in text and "901.00" not in text and "501.00" not in text
+    assert len(list((here / "out").rglob("record.json"))) == 1
+
+
+def test_unfinished_and_dirty_runs_show(here, put, make_record):
+    put(here / "runs", seed=1, status="interrupted")
+    write_report("1c", None, "out")
+    text = (here / "out" / "README.md").read_text()
+    assert "## Paired" not in text
+    assert "| AWD-LSTM |    1 | interrupted |         - |" in text
+    record = make_record(seed=1, status="interrupted")
+    record["provenance"]["dirty"] = True
+    (here / "runs/table_1c/awd_lstm/mini/seed_1/record.json").write_text(json.dumps(record))
+    write_report("1c", None, "out")
+    assert "(with uncommitted changes)" in (here / "out" / "README.md").read_text()
+
+
+def test_a_table_without_runs_has_a_report_too(here):
+    write_report("1a", None, "out")
+    text = (here / "out" / "README.md").read_text()
+    assert "Nothing yet." in text and "not run" in text and "valid_ppl.png" not in text
+
+
+def test_nothing_is_written_when_a_record_is_malformed(here, mini_runs):
+    (mini_runs / "record.json").write_text("{}")
+    with pytest.raises(InputError, match="field 'schema' is missing"):
+        write_report("1c", None, "out")
+    assert not (here / "out").exists()
