@@ -32,7 +32,13 @@ class Grid:
 
 def print_terminal(grids: Sequence[Grid], stream: IO[str]) -> None:
     """Prints the grids with rich: as wide as the terminal, or 100 columns into a file or a pipe."""
-    console = Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)
+    interactive = stream.isatty()
+    console = Console(
+        file=stream,
+        force_terminal=interactive,
+        width=None if interactive else PLAIN_WIDTH,
+        highlight=False,
+    )
     for grid in grids:
         table = Table(
             title=Text(grid.title),

@@ -1,0 +1,28 @@
+"""Models by their registered name, so that a checkpoint says how to rebuild its own."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from torch import nn
+
+from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
+from define.core.unit import require_choice
+
+MODELS: dict[str, tuple[type, type[nn.Module]]] = {"define_awd_lstm": (AWDLSTMConfig, AWDLSTM)}
+"""Name -> (config dataclass, model class)."""
+
+
+def build_model(section: Mapping[str, Any], num_types: int) -> nn.Module:
+    """Builds the model of a config's `model` section.
+
+    Args:
+        section: holds `_name` and the fields of the model's config; other keys are not looked at.
+        num_types: V.
+    Raises:
+        InputError: unknown name, or dimensions that do not fit.
+    """
+    require_choice("model", section["_name"], MODELS)
+    config_class, model_class = MODELS[section["_name"]]
+    names = [f.name for f in fields(config_class)]
+    return model_class(config_class(**{name: section[name] for name in names}), num_types)

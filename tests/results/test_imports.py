@@ -1,0 +1,15 @@
+"""Reading and comparing results must stay light."""
+
+import subprocess
+import sys
+
+CODE = """
+import sys
+import define.cli.compare, define.cli.params, define.results.plots, define.results.report
+print([name for name in ("torch", "fairseq", "matplotlib") if name in sys.modules])
+"""
+
+
+def test_results_need_neither_torch_nor_matplotlib_to_import():
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
