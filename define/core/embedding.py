@@ -74,9 +74,7 @@ class DefineEmbedding(nn.Module):
     @property
     def cached(self) -> bool:
         """Whether a fold is there and still that of the present parameters."""
-        if self._table is not None and (
-            self.training or self._table_key != self._parameters_key()
-        ):
+        if self._table is not None and (self.training or self._table_key != self._parameters_key()):
             self._table = None
         return self._table is not None
 

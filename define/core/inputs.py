@@ -35,7 +35,9 @@ class InputConfig:
     unit_activation: str = option("gelu", "none, gelu, relu or swish")
     unit_dropout: float = option(0.0, "dropout after each layer of the unit")
     unit_bias: bool = option(False, "biases in the unit's layers")
-    width_multiple: int = option(WIDTH_MULTIPLE, "multiple that the unit's widths are rounded up to")
+    width_multiple: int = option(
+        WIDTH_MULTIPLE, "multiple that the unit's widths are rounded up to"
+    )
     reduce_gain: float = option(1.0, "factor on the reduce step's Xavier bound")
     per_position: bool = option(False, "run the unit per position, not per distinct token")
 

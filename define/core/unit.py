@@ -84,7 +84,9 @@ class UnitConfig:
             else:
                 require_divisible(f"input width of layer {layer},", n_in, g)
         if self.reduce:
-            require_divisible("input width of the reduce step,", self.expanded_dim, self.reduce_groups)
+            require_divisible(
+                "input width of the reduce step,", self.expanded_dim, self.reduce_groups
+            )
             require_divisible("m", self.m, self.reduce_groups)
 
     @property

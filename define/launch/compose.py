@@ -31,7 +31,8 @@ class RunConfig:
     table: str = ""
     row: str = ""
     scale: str = ""
-    dir: str = "${runs_root}/table_${run.table}/${run.row}/${run.scale}/seed_${seed}"
+    corpus: str = ""
+    dir: str = "${runs_root}/table_${run.table}/${run.row}/${run.scale}/${run.corpus}/seed_${seed}"
     lr: dict[str, float] = field(default_factory=dict)
     """The row's learning rate at each scale."""
 

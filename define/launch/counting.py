@@ -37,6 +37,5 @@ def paper_parameters(table: str) -> dict[str, dict[str, int | None]]:
     counted = {}
     for row, experiment in PAPER_ROWS.get(table, {}).items():
         config = compose([f"experiment={experiment}", "scale=paper"])
-        corpus = get_spec(config.task.data.rsplit("/", 1)[-1])
-        counted[row] = parameters(config.model, corpus.types)
+        counted[row] = parameters(config.model, get_spec(config.run.corpus).types)
     return counted

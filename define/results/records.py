@@ -157,11 +157,11 @@ def write(path: str | Path, record: Mapping[str, Any]) -> None:
     write_json(path, record)
 
 
-def read(path: str | Path) -> RunRecord:
-    """Reads and validates one record.
+def read_plain(path: str | Path) -> dict[str, Any]:
+    """Reads and validates one record, as the plain dict that `write` takes.
 
     Raises:
-        InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
+        InputError: as `read`.
     """
     path = Path(path)
     try:
@@ -173,6 +173,17 @@ def read(path: str | Path) -> RunRecord:
             f"{path} is not a run record: it is not valid JSON ({error}); run the training again"
         ) from error
     _validate(record, path)
+    return record
+
+
+def read(path: str | Path) -> RunRecord:
+    """Reads and validates one record.
+
+    Raises:
+        InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
+    """
+    path = Path(path)
+    record = read_plain(path)
     names = [field.name for field in fields(RunRecord) if field.name != "path"]
     return RunRecord(path=path, **{name: record[name] for name in names})
 

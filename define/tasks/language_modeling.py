@@ -26,8 +26,11 @@ class Observer:
     def updated(self, update: int, tokens: int) -> None:
         """After every optimizer step, with its number (from 1) and the tokens it scored."""
 
-    def validated(self, stats: dict, averaged: bool) -> None:
-        """After a validation, with fairseq's statistics; `averaged`: of the averaged weights."""
+    def validated(self, epoch: int, stats: dict, averaged: bool) -> None:
+        """After a validation in `epoch` (from 1), with fairseq's statistics of it (losses base 2).
+
+        `averaged` says whether it was of the averaged weights.
+        """
 
 
 @dataclass
@@ -43,7 +46,9 @@ class LanguageModelingTaskConfig(FairseqDataclass):
     short_bptt_probability: float = field(
         default=0.05, metadata={"help": "how often random_bptt halves the base length"}
     )
-    bptt_std: float = field(default=5.0, metadata={"help": "deviation of random lengths, in tokens"})
+    bptt_std: float = field(
+        default=5.0, metadata={"help": "deviation of random lengths, in tokens"}
+    )
     min_bptt: int = field(default=5, metadata={"help": "shortest random length"})
     scale_lr_by_length: bool = field(
         default=False, metadata={"help": "multiply each batch's learning rate by length / bptt"}
@@ -77,6 +82,7 @@ class StreamLanguageModelingTask(FairseqTask):
         self._tokens = 0
         self._optimizer: FairseqNTASGD | None = None
         self._awaiting_validation = False
+        self._train_batches: StreamBatches | None = None
 
     @property
     def num_types(self) -> int:
@@ -110,7 +116,10 @@ class StreamLanguageModelingTask(FairseqTask):
                 minimum=cfg.min_bptt,
             )
 
-        return StreamBatches(streams, lengths, total, epoch)
+        batches = StreamBatches(streams, lengths, total, epoch)
+        if train:
+            self._train_batches = batches
+        return batches
 
     def build_criterion(self, cfg):
         criterion = super().build_criterion(cfg)
@@ -182,11 +191,12 @@ class StreamLanguageModelingTask(FairseqTask):
             raise RuntimeError(
                 f"validation scored {stats['scored_tokens']} tokens, the corpus has {expected}"
             )
-        averaged = False
+        averaged, batches = False, self._train_batches
         if self._optimizer is not None:
             averaged = self._optimizer.optimizer.swapped
-            self._optimizer.observe_validation(stats["loss"])
-        self.observer.validated(dict(stats), averaged)
+            if batches.end_of_epoch():  # a mid-epoch save must not change when averaging starts
+                self._optimizer.observe_validation(stats["loss"])
+        self.observer.validated(batches.epoch, dict(stats), averaged)
 
     def get_checkpoint_dict(self) -> dict:
         """The state of all workers' streams, as of the validation that comes before each save."""

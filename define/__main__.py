@@ -1,0 +1,7 @@
+"""`python -m define` is the command `define`."""
+
+import sys
+
+from define.cli.main import main
+
+sys.exit(main())

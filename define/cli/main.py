@@ -1,0 +1,59 @@
+"""The command `define`."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from define import __version__
+from define.cli import compare, doctor, evaluate, params, prepare, train
+from define.errors import InputError
+
+COMMANDS = (prepare, train, evaluate, compare, params, doctor)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands."""
+    parser = argparse.ArgumentParser(
+        prog="define",
+        description="Reproduces the tables of DeFINE (Mehta et al., ICLR 2020).",
+        epilog="`define COMMAND --help` tells more of each.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def _terminated(signum, frame) -> None:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a subcommand.
+
+    Returns:
+        its exit code; 2 after bad input, 130 after an interruption.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    os.environ.setdefault("LOGLEVEL", "WARNING")  # what fairseq reads when it is imported
+    args = build_parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return args.run(args)
+    except InputError as error:
+        print(f"define: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("define: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""`define train`: one run, or a sweep of runs, from Hydra overrides."""
+
+import argparse
+import subprocess
+import sys
+
+from define.errors import InputError
+
+DESCRIPTION = """\
+Trains what the overrides describe, scores it, and leaves a record in the run folder. An interrupted run
+goes on with the same command; a finished one is not trained again.
+
+  define train experiment=table_1c/awd_lstm_define scale=mini seed=1
+  define train -m experiment=table_1c/awd_lstm,table_1c/awd_lstm_define 'seed=range(1,4)'
+  define train experiment=table_1c/awd_lstm scale=paper --dry-run
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand `train`."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a row of a table",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides")
+    parser.add_argument(
+        "-m",
+        "--multirun",
+        action="store_true",
+        help="train every combination of the values given as lists, one process each",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the resolved config, the parameters by part and the cost; train nothing",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bars, for logs")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.multirun:
+        return _sweep(args)
+    from define.launch.compose import compose
+
+    config = compose(args.overrides)
+    if args.dry_run:
+        from define.launch.dry_run import show
+
+        show(config)
+        return 0
+    from define.launch.train import train
+
+    record = train(config, args.quiet)
+    scores = record["final"]
+    where = f"table {record['table']}, {record['row']}, {record['scale']}, seed {record['seed']}"
+    print(
+        f"{where}: valid ppl {scores['valid']['ppl']:.2f}, test ppl {scores['test']['ppl']:.2f} "
+        f"({scores['test']['scored_tokens']:,} tokens), {record['parameters']['total']:,} parameters, "
+        f"{record['speed']['seconds']:.0f} s; {config.run.dir}"
+    )
+    return 0
+
+
+def jobs(overrides: list[str]) -> list[list[str]]:
+    """The overrides of each job of a sweep, in Hydra's order.
+
+    Raises:
+        InputError: an override that Hydra cannot read.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise InputError(
+            f"override: {str(error).splitlines()[0]}; see `define train --help`"
+        ) from error
+    (batch,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return [list(job) for job in batch]
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    """Runs the jobs one after the other; one that fails does not stop the others."""
+    flags = [f"--{name}" for name in ("dry-run", "quiet") if getattr(args, name.replace("-", "_"))]
+    failed, all_jobs = [], jobs(args.overrides)
+    for number, job in enumerate(all_jobs, start=1):
+        print(f"[{number}/{len(all_jobs)}] define train {' '.join(job)}", flush=True)
+        code = subprocess.call([sys.executable, "-m", "define", "train", *flags, *job])
+        if code:
+            failed.append((job, code))
+    for job, code in failed:
+        print(f"define: failed with exit code {code}: {' '.join(job)}", file=sys.stderr)
+    return max((code for _, code in failed), default=0)

@@ -1,0 +1,118 @@
+"""Turns what the task tells during training into the run record and what a person sees."""
+
+import math
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq.logging import metrics
+from tqdm import tqdm
+
+from define.launch.tracking import Tracker
+from define.results import records
+from define.tasks.language_modeling import Observer
+
+
+def scored(nll_base_2: float) -> dict[str, float]:
+    """fairseq's base-2 loss per token as {"nll" in nats, "ppl"}."""
+    nll = nll_base_2 * math.log(2)
+    return {"nll": nll, "ppl": math.exp(nll)}
+
+
+class RunObserver(Observer):
+    """Keeps the record of one run up to date and shows its progress.
+
+    Args:
+        path: where the record is written.
+        record: the record so far; a resumed run goes on in it.
+        max_update: length of the progress bar; 0 if it is not known.
+        tracker: gets every epoch's metrics too.
+        quiet: no progress bar, one line per epoch.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        record: dict[str, Any],
+        max_update: int,
+        tracker: Tracker,
+        quiet: bool = False,
+    ):
+        self.path, self.record, self.tracker = path, record, tracker
+        speed = record["speed"]
+        self.seconds = speed["seconds"]
+        self.updates = self.seconds / speed["ms_per_update"] * 1000 if self.seconds else 0.0
+        self.tokens = speed["tokens_per_second"] * self.seconds
+        self.peak_cuda_mib = 0.0
+        self._mark = time.perf_counter()
+        self._epoch_seconds = 0.0
+        self._bar = tqdm(
+            total=max_update or None, unit="update", disable=quiet, leave=False, file=sys.stderr
+        )
+
+    def begin(self) -> None:
+        """The clock starts here: set-up and the loading of a checkpoint are not training."""
+        self._mark = time.perf_counter()
+
+    def updated(self, update: int, tokens: int) -> None:
+        now = time.perf_counter()
+        elapsed, self._mark = now - self._mark, now
+        self.seconds += elapsed
+        self._epoch_seconds += elapsed
+        self.updates += 1
+        self.tokens += tokens
+        if torch.cuda.is_available():
+            peak = torch.cuda.max_memory_allocated() / 2**20
+            self.peak_cuda_mib = max(self.peak_cuda_mib, peak)
+        self._bar.n = update
+        self._bar.set_postfix_str(f"{self.tokens / self.seconds:,.0f} tokens/s", refresh=False)
+        self._bar.update(0)
+
+    def validated(self, epoch: int, stats: dict, averaged: bool) -> None:
+        train = metrics.get_smoothed_values("train")
+        entry = {
+            "epoch": epoch,
+            "updates": int(stats["num_updates"]),
+            "lr": float(train["lr"]),
+            "train": scored(float(train["nll_loss"])),
+            "valid": {
+                **scored(float(stats["nll_loss"])),
+                "scored_tokens": int(stats["scored_tokens"]),
+            },
+            "seconds": self._epoch_seconds,
+            "averaged": averaged,
+        }
+        epochs = [e for e in self.record["epochs"] if e["epoch"] < epoch]
+        self.record["epochs"] = [*epochs, entry]
+        best = min(self.record["epochs"], key=lambda e: e["valid"]["nll"])
+        self.record["best_epoch"] = best["epoch"]
+        self.save()
+        self.tracker.log(entry)
+        self._bar.write(
+            f"epoch {epoch:>3}  updates {entry['updates']:>6}  train ppl {entry['train']['ppl']:8.2f}  "
+            f"valid ppl {entry['valid']['ppl']:8.2f}{'*' if best is entry else ' '} "
+            f"{'averaged  ' if averaged else ''}{self.tokens / self.seconds:,.0f} tokens/s",
+            file=sys.stdout,
+        )
+        sys.stdout.flush()
+        self._epoch_seconds = 0.0
+        self._mark = time.perf_counter()
+
+    def save(self) -> None:
+        """Writes the record as it stands."""
+        if self.updates:
+            self.record["speed"] = {
+                "tokens_per_second": self.tokens / self.seconds,
+                "ms_per_update": 1000 * self.seconds / self.updates,
+                "seconds": self.seconds,
+            }
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = self.peak_cuda_mib or resident
+        self.record["peak_memory_mib"] = max(self.record["peak_memory_mib"], peak)
+        records.write(self.path, self.record)
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,180 @@
+"""One training run: from a composed config to a finished record, resumable at any time."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq_cli.train import main as fairseq_main
+from omegaconf import DictConfig, OmegaConf
+
+from define.data import corpora
+from define.errors import InputError
+from define.evaluation import checkpoints
+from define.evaluation.perplexity import evaluate
+from define.files import atomic_write
+from define.launch import provenance
+from define.launch.compose import fairseq_config
+from define.launch.counting import parameters
+from define.launch.observer import RunObserver
+from define.launch.tracking import make_tracker
+from define.results import records
+from define.tasks.language_modeling import StreamLanguageModelingTask
+
+TEST_BATCH = 1
+"""Streams of the final test evaluation (awd-lstm-lm, main.py: test_batch_size)."""
+
+PLACES = ("data_root", "runs_root", "threads", "wandb")
+"""Settings of a run that are not its recipe: a run may go on with others."""
+
+
+def comparable(config: dict[str, Any]) -> dict[str, Any]:
+    """A resolved config without what may differ between two starts of one run."""
+    own = {key: value for key, value in config.items() if key not in PLACES}
+    own["run"] = {k: v for k, v in own["run"].items() if k != "dir"}
+    own["task"] = {k: v for k, v in own["task"].items() if k != "data"}
+    return {k: v for k, v in own.items() if k != "checkpoint"}
+
+
+def differences(old: Any, new: Any, key: str = "") -> list[str]:
+    """Sentences such as "model.depth was 7, is 3", for every leaf that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for name in sorted(old.keys() | new.keys()):
+            found += differences(old.get(name), new.get(name), f"{key}.{name}".lstrip("."))
+        return found
+    return [] if old == new else [f"{key} was {old}, is {new}"]
+
+
+def published_config(config: DictConfig) -> dict[str, Any]:
+    """The resolved config as the record keeps it, with no path of this machine."""
+    plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    for section, key in (("run", "dir"), ("task", "data"), ("checkpoint", "save_dir")):
+        plain[section][key] = Path(plain[section][key]).name
+    return {k: v for k, v in plain.items() if k not in ("data_root", "runs_root")}
+
+
+def write_configs(config: DictConfig, folder: Path) -> Path:
+    """Writes the resolved config, and fairseq's part of it alone.
+
+    Returns:
+        the second file: `fairseq-hydra-train --config-dir FOLDER --config-name fairseq` takes it.
+    """
+    with atomic_write(folder / "config.yaml") as stream:
+        stream.write(OmegaConf.to_yaml(config, resolve=True))
+    path = folder / "fairseq.yaml"
+    with atomic_write(path) as stream:
+        stream.write(OmegaConf.to_yaml(OmegaConf.create(fairseq_config(config))))
+    return path
+
+
+def _existing(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+    """The record of an earlier start of the same run.
+
+    Raises:
+        InputError: the folder holds a run with another recipe.
+    """
+    if not path.exists():
+        return None
+    old = records.read_plain(path)
+    changed = differences(comparable(old["config"]), comparable(config))
+    if changed:
+        raise InputError(
+            f"{path.parent} holds a run with another config ({'; '.join(changed[:3])}); remove it, or give "
+            f"this run a folder of its own with run.dir=FOLDER"
+        )
+    return old
+
+
+def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
+    """Trains, or goes on, or does nothing if the run is finished; then scores valid and test.
+
+    Args:
+        config: from `define.launch.compose.compose`.
+        quiet: no progress bars.
+    Returns:
+        the finished record.
+    Raises:
+        InputError: no corpus, an impossible model, or a folder of another run.
+    """
+    folder = Path(config.run.dir)
+    path = folder / records.FILE_NAME
+    corpus = corpora.load(config.task.data)
+    counts = parameters(config.model, corpus.types)
+    kept = published_config(config)
+    record = _existing(path, kept)
+    if record is not None and record["status"] == "finished":
+        return record
+    torch.set_num_threads(config.threads)
+    origin = provenance.collect(corpus.meta, config.common.cpu, config.threads)
+    if record is None:
+        if Path(config.checkpoint.save_dir).exists():
+            shutil.rmtree(config.checkpoint.save_dir)
+        record = records.new(
+            table=config.run.table,
+            row=config.run.row,
+            scale=config.run.scale,
+            seed=config.seed,
+            config=kept,
+            parameters=counts,
+            provenance=origin,
+        )
+    elif origin["commit"] != record["provenance"]["commit"]:
+        record["provenance"].setdefault("resumed_at", []).append(origin["commit"])
+    record["status"] = "running"
+    write_configs(config, folder)
+    records.write(path, record)
+    tracker = make_tracker(record, folder, config.wandb)
+    observer = RunObserver(path, record, config.optimization.max_update, tracker, quiet)
+    try:
+        with _log_to(folder / "train.log"):
+            StreamLanguageModelingTask.observer = observer
+            fairseq_main(OmegaConf.create(fairseq_config(config)))
+    except BaseException as error:
+        record["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        observer.save()
+        raise
+    finally:
+        observer.close()
+    record["final"] = final_scores(config, corpus, quiet)
+    record["status"] = "finished"
+    record["provenance"]["finished"] = provenance.now()
+    observer.save()
+    tracker.finish(record)
+    return record
+
+
+def final_scores(config: DictConfig, corpus: corpora.Corpus, quiet: bool) -> dict[str, Any]:
+    """Valid and test perplexity of the best checkpoint; the only place where test is read."""
+    best = checkpoints.load(Path(config.checkpoint.save_dir) / "checkpoint_best.pt")
+    model = checkpoints.build(best, corpus.types)
+    if torch.cuda.is_available() and not config.common.cpu:
+        model.cuda()
+    batches = {"valid": config.dataset.batch_size_valid, "test": TEST_BATCH}
+    return {
+        split: evaluate(model, corpus.tokens[split], corpus.eos, batch_size, quiet=quiet).to_json()
+        for split, batch_size in batches.items()
+    }
+
+
+class _log_to:
+    """Sends what fairseq logs to a file (appended), away from the terminal, while inside."""
+
+    def __init__(self, path: Path):
+        self._handler = logging.FileHandler(path, encoding="utf-8")
+        self._handler.setFormatter(
+            logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s")
+        )
+
+    def __enter__(self) -> None:
+        root = logging.getLogger()
+        self._before = root.handlers[:], root.level
+        root.handlers = [self._handler]
+        root.setLevel(logging.INFO)
+
+    def __exit__(self, *error) -> None:
+        root = logging.getLogger()
+        root.handlers, level = self._before
+        root.setLevel(level)
+        self._handler.close()
