@@ -1,7 +1,7 @@
 """DeFINE: deep factorized input token embeddings, reproduced.
 
-This folder is also the fairseq user directory (`--user-dir define`). Importing it needs torch alone
-at most: fairseq is imported by `define.models`, `define.tasks`, `define.criterions` and `define.optim` only.
+This folder is also the fairseq user directory (`--user-dir define`). `define.core` needs torch
+alone; fairseq is imported by `define.{models,tasks,criterions,optim}` and by what launches them.
 """
 
 __version__ = "0.1.0"

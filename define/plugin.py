@@ -1,4 +1,4 @@
-"""Registers everything with fairseq; `--user-dir define` comes to the same by importing the task."""
+"""Registers everything with fairseq, as `--user-dir define` does."""
 
 
 def register() -> None:

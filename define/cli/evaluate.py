@@ -13,8 +13,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "evaluate",
         help="score a checkpoint on a split",
         description=(
-            "Perplexity = exp(total loss in nats / scored tokens), the state carried along each stream; every "
-            "token of the split is scored, the first one after an <eos>."
+            "Perplexity = exp(total loss in nats / scored tokens), the state carried along each "
+            "stream; every token of the split is scored, the first one after an <eos>."
         ),
         epilog="example: define evaluate runs/.../checkpoints/checkpoint_best.pt --split test",
     )
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(result))
     else:
         print(
-            f"{corpus.name} {args.split}: perplexity {score.ppl:.4f} ({score.nll:.6f} nats per token, "
-            f"{score.scored_tokens:,} tokens scored)"
+            f"{corpus.name} {args.split}: perplexity {score.ppl:.4f} "
+            f"({score.nll:.6f} nats per token, {score.scored_tokens:,} tokens scored)"
         )
     return 0

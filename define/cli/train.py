@@ -7,8 +7,8 @@ import sys
 from define.errors import InputError
 
 DESCRIPTION = """\
-Trains what the overrides describe, scores it, and leaves a record in the run folder. An interrupted run
-goes on with the same command; a finished one is not trained again.
+Trains what the overrides describe, scores it, and leaves a record in the run folder. An interrupted
+run goes on with the same command; a finished one is not trained again.
 
   define train experiment=table_1c/awd_lstm_define scale=mini seed=1
   define train -m experiment=table_1c/awd_lstm,table_1c/awd_lstm_define 'seed=range(1,4)'
@@ -58,8 +58,9 @@ def run(args: argparse.Namespace) -> int:
     where = f"table {record['table']}, {record['row']}, {record['scale']}, seed {record['seed']}"
     print(
         f"{where}: valid ppl {scores['valid']['ppl']:.2f}, test ppl {scores['test']['ppl']:.2f} "
-        f"({scores['test']['scored_tokens']:,} tokens), {record['parameters']['total']:,} parameters, "
-        f"{record['speed']['seconds']:.0f} s; {config.run.dir}"
+        f"({scores['test']['scored_tokens']:,} tokens), "
+        f"{record['parameters']['total']:,} parameters, {record['speed']['seconds']:.0f} s; "
+        f"{config.run.dir}"
     )
     return 0
 

@@ -1,4 +1,4 @@
-"""Parameters by the parts of the paper's tables, of a built model (on any device, meta included)."""
+"""Parameters of a built model, by the parts of the paper's tables."""
 
 from torch import nn
 
@@ -9,7 +9,7 @@ def count_parameters(model: nn.Module, embedding: DefineEmbedding, output: nn.Mo
     """Counts every tensor once, however often it is tied.
 
     Args:
-        model: the whole model.
+        model: the whole model, on any device, meta included.
         embedding: its input layer; the unit between table and model is the "define" part.
         output: its output layer; with the table, the "io" part.
     Returns:

@@ -13,7 +13,7 @@ def locked_dropout(x_TBF: Tensor, p: float, training: bool) -> Tensor:
 
 
 def word_dropout_mask(tokens: Tensor, num_types: int, p: float) -> Tensor:
-    """A factor per position that drops whole types: 0 for all places of a dropped word, else 1/(1-p).
+    """A factor per position that drops whole types: 0 for a dropped word, else 1 / (1 - p).
 
     Shapes:
         tokens (...) -> (..., 1), in float32.

@@ -56,8 +56,8 @@ class DefineEmbedding(nn.Module):
     def cache(self, chunk: int = 4096) -> Tensor:
         """Folds map and unit into one (V, embedding_dim) table, used until training goes on.
 
-        The fold is dropped by `train()` and by any change of a parameter, a loaded state dict included.
-        The module is put into evaluation mode.
+        The fold is dropped by `train()` and by any change of a parameter, a loaded state dict
+        included. The module is put into evaluation mode.
 
         Args:
             chunk: tokens computed at a time, which bounds the memory.

@@ -98,7 +98,8 @@ def build_input(config: InputConfig, num_types: int) -> DefineEmbedding:
     """
     if num_types < 1 or config.map_dim < 1:
         raise InputError(
-            f"a table of {num_types} types x {config.map_dim} dimensions is empty; both must be at least 1"
+            f"a table of {num_types} types x {config.map_dim} dimensions is empty; "
+            f"both must be at least 1"
         )
     table = nn.Embedding(num_types, config.map_dim)
     return DefineEmbedding(table, build_unit(config), config.input_dim, config.per_position)

@@ -36,8 +36,8 @@ def expansion_widths(
         widths.append(ceil((n + (k - n) * layer / N) / multiple) * multiple)
         if widths[-1] > max(n, k):
             raise InputError(
-                f"layer {layer} of {N} would be {widths[-1]} wide, more than k = {k}: widths grow from "
-                f"n = {n} to k in multiples of {multiple}; take a larger k, a smaller N or a smaller "
-                f"width_multiple"
+                f"layer {layer} of {N} would be {widths[-1]} wide, more than k = {k}: widths grow "
+                f"from n = {n} to k in multiples of {multiple}; take a larger k, a smaller N or a "
+                f"smaller width_multiple"
             )
     return [*widths, k]

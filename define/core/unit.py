@@ -32,8 +32,8 @@ class UnitConfig:
         transformation: the rows of Table 4a: "linear" (one group everywhere), "glt" (g_max groups
             everywhere, the reduce step included), "glt_shuffle" (with a feature shuffle between
             layers), "hgt" (g_max, g_max / 2, ..., 1 groups).
-        connection: how e_i enters the layers after the first (Tables 4b and 6a): "mixer" (chunk j of
-            e_i beside chunk j of the previous output), "concat" (both vectors whole, the groups
+        connection: how e_i enters the layers after the first (Tables 4b and 6a): "mixer" (chunk j
+            of e_i beside chunk j of the previous output), "concat" (both vectors whole, the groups
             fall where they fall), "residual" (every layer k / 2 wide, its input added), "none".
         reduce: the linear step k -> m; without it e_o is the last layer's output (Table 6b).
         norm, activation, dropout: after each layer, in this order. The paper's text names none;

@@ -38,7 +38,7 @@ class LanguageModelingCriterion(FairseqCriterion):
         return loss, sample_size, logging_output
 
     def with_state(self, model, sample, state):
-        """As `forward`, for a stream that goes on: takes the state before the batch, returns the one after."""
+        """As `forward`, for a stream that goes on: takes and returns its state."""
         logits_TBV, output = model(sample["net_input"]["src_tokens"], state)
         nll = F.cross_entropy(
             logits_TBV.flatten(0, 1),

@@ -26,7 +26,8 @@ def load(path: str | Path) -> Mapping[str, Any]:
         raise InputError(f"there is no checkpoint {path}; train first, or name another") from None
     except Exception as error:
         raise InputError(
-            f"{path} is not a readable checkpoint ({type(error).__name__}); name one that training wrote"
+            f"{path} is not a readable checkpoint ({type(error).__name__}); "
+            f"name one that training wrote"
         ) from error
     if not isinstance(checkpoint, Mapping) or not {"cfg", "model"} <= checkpoint.keys():
         raise InputError(f"{path} holds no cfg and model; name a checkpoint that training wrote")
@@ -47,7 +48,7 @@ def build(checkpoint: Mapping[str, Any], num_types: int) -> nn.Module:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise InputError(
-            f"the checkpoint does not fit a vocabulary of {num_types} types; name the corpus that it was "
-            f"trained on ({str(error).splitlines()[-1].strip()})"
+            f"the checkpoint does not fit a vocabulary of {num_types} types; name the corpus that "
+            f"it was trained on ({str(error).splitlines()[-1].strip()})"
         ) from error
     return model.eval()

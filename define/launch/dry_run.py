@@ -8,7 +8,6 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from define.data.corpora import get_spec
-from define.launch.compose import SECTIONS
 from define.launch.counting import parameters
 from define.launch.train import write_configs
 
@@ -67,7 +66,7 @@ def show(config: DictConfig) -> None:
     console.print(budget)
     path = write_configs(config, Path(config.run.dir))
     console.print(
-        f"\nNothing was trained. fairseq's part of the config ({len(SECTIONS)} sections) is in {path}:\n"
+        f"\nNothing was trained. fairseq's part of the config is in {path}:\n"
         f"  fairseq-hydra-train --config-dir {path.parent} --config-name {path.stem}",
         soft_wrap=True,
     )

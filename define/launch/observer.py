@@ -92,7 +92,8 @@ class RunObserver(Observer):
         self.save()
         self.tracker.log(entry)
         self._bar.write(
-            f"epoch {epoch:>3}  updates {entry['updates']:>6}  train ppl {entry['train']['ppl']:8.2f}  "
+            f"epoch {epoch:>3}  updates {entry['updates']:>6}  "
+            f"train ppl {entry['train']['ppl']:8.2f}  "
             f"valid ppl {entry['valid']['ppl']:8.2f}{'*' if best is entry else ' '} "
             f"{'averaged  ' if averaged else ''}{self.tokens / self.seconds:,.0f} tokens/s",
             file=sys.stdout,

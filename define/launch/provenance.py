@@ -20,7 +20,7 @@ def now() -> str:
 
 
 def commit() -> tuple[str, bool]:
-    """The commit of the code, and whether the work tree differs from it; ("unknown", True) without git."""
+    """The commit of the code and whether the work tree differs; ("unknown", True) without git."""
     root = Path(__file__).parents[2]
 
     def git(*arguments: str) -> str:

@@ -81,8 +81,8 @@ def _existing(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     changed = differences(comparable(old["config"]), comparable(config))
     if changed:
         raise InputError(
-            f"{path.parent} holds a run with another config ({'; '.join(changed[:3])}); remove it, or give "
-            f"this run a folder of its own with run.dir=FOLDER"
+            f"{path.parent} holds a run with another config ({'; '.join(changed[:3])}); remove it, "
+            f"or give this run a folder of its own with run.dir=FOLDER"
         )
     return old
 

@@ -20,7 +20,7 @@ class NTASGDConfig(FairseqDataclass):
 
 @register_optimizer("define_nt_asgd", dataclass=NTASGDConfig)
 class FairseqNTASGD(FairseqOptimizer):
-    """The optimizer with its trigger; both are saved, so a resumed run switches at the same time."""
+    """The optimizer and its trigger; both are saved, so a resumed run switches at the same time."""
 
     def __init__(self, cfg: NTASGDConfig, params):
         super().__init__(cfg)

@@ -98,8 +98,9 @@ class StreamBatches(EpochBatchIterating):
     def load_state_dict(self, state_dict: dict) -> None:
         if state_dict["iterations_in_epoch"] and state_dict["streams"] != self.total_streams:
             raise InputError(
-                f"the checkpoint stopped inside an epoch of {state_dict['streams']} streams, this run has "
-                f"{self.total_streams}; keep dataset.batch_size times the number of workers as it was"
+                f"the checkpoint stopped inside an epoch of {state_dict['streams']} streams, this "
+                f"run has {self.total_streams}; keep dataset.batch_size times the number of "
+                f"workers as it was"
             )
         self.epoch = state_dict["epoch"]
         self._offset = state_dict["iterations_in_epoch"]

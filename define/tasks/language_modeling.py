@@ -1,4 +1,4 @@
-"""Language modelling on contiguous streams with truncated back-propagation, registered with fairseq."""
+"""Language modelling on contiguous streams, registered with fairseq."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
