@@ -53,6 +53,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--report", metavar="DIR", help="write README.md, results.csv, results.json and plots"
     )
+    parser.add_argument(
+        "--search", metavar="DIR", help="with --report: a folder of search trials to show in it"
+    )
     parser.set_defaults(run=run)
 
 
@@ -79,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         from define.results.report import write_report
 
-        write_report(tables[0], args.runs, args.report, args.scale, args.data)
+        write_report(tables[0], args.runs, args.report, args.scale, args.data, args.search)
         print(f"wrote {Path(args.report) / 'README.md'}", file=sys.stderr)
     return 0
 

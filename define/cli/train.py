@@ -54,13 +54,14 @@ def run(args: argparse.Namespace) -> int:
     from define.launch.train import train
 
     record = train(config, args.quiet)
-    scores = record["final"]
-    where = f"table {record['table']}, {record['row']}, {record['scale']}, seed {record['seed']}"
+    scores = ", ".join(
+        f"{split} ppl {score['ppl']:.2f} ({score['scored_tokens']:,} tokens)"
+        for split, score in record["final"].items()
+    )
     print(
-        f"{where}: valid ppl {scores['valid']['ppl']:.2f}, test ppl {scores['test']['ppl']:.2f} "
-        f"({scores['test']['scored_tokens']:,} tokens), "
-        f"{record['parameters']['total']:,} parameters, {record['speed']['seconds']:.0f} s; "
-        f"{config.run.dir}"
+        f"table {record['table']}, {record['row']}, {record['scale']}, seed {record['seed']}: "
+        f"{scores}, {record['parameters']['total']:,} parameters, "
+        f"{record['speed']['seconds']:.0f} s; {config.run.dir}"
     )
     return 0
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -100,8 +101,11 @@ class AWDLSTM(nn.Module):
         return AWDLSTMOutput(features, x, tuple(new_state))
 
     def logits(self, features: Tensor) -> Tensor:
-        """(..., n) -> (..., V), in float32 whatever the precision of the features."""
-        return F.linear(features.float(), self.output.weight.float(), self.output.bias.float())
+        """(..., n) -> (..., V), in float32 at least, under autocast too."""
+        dtype = torch.promote_types(features.dtype, torch.float32)
+        weight, bias = self.output.weight.to(dtype), self.output.bias.to(dtype)
+        with torch.autocast(features.device.type, enabled=False):
+            return F.linear(features.to(dtype), weight, bias)
 
 
 def detach(state: State) -> State:

@@ -56,8 +56,9 @@ class DefineEmbedding(nn.Module):
     def cache(self, chunk: int = 4096) -> Tensor:
         """Folds map and unit into one (V, embedding_dim) table, used until training goes on.
 
-        The fold is dropped by `train()` and by any change of a parameter, a loaded state dict
-        included. The module is put into evaluation mode.
+        The fold is dropped by `train()` and by any change of a parameter that autograd can see, a
+        loaded state dict included (fused optimizers and writes through `.data` are not seen: call
+        `train()` before those). It passes no gradient on. The module is put into evaluation mode.
 
         Args:
             chunk: tokens computed at a time, which bounds the memory.
@@ -85,3 +86,7 @@ class DefineEmbedding(nn.Module):
         if mode:
             self._table = None
         return super().train(mode)
+
+    def _apply(self, fn, recurse: bool = True) -> "DefineEmbedding":
+        self._table = None  # a parameter moved or cast may come to lie where the old one lay
+        return super()._apply(fn, recurse)

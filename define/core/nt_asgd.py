@@ -19,7 +19,8 @@ class NonMonotoneTrigger:
 
     def observe(self, loss: float) -> bool:
         """Notes a validation loss; returns whether it fires."""
-        fired = len(self.history) > self.nonmono and loss > min(self.history[: -self.nonmono])
+        older = self.history[: max(len(self.history) - self.nonmono, 0)]
+        fired = bool(older) and loss > min(older)
         self.history.append(float(loss))
         return fired
 
@@ -47,11 +48,11 @@ class NTASGD(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None):
+        self.use_raw()
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        self.use_raw()
         self.averaged_steps += self.averaging
         weight = 1 / max(1, self.averaged_steps - 1)
         for group in self.param_groups:

@@ -33,7 +33,8 @@ def expansion_widths(
     widths = []
     for layer in range(1, N):
         multiple = lcm(width_multiple, groups[layer - 1], groups[layer])
-        widths.append(ceil((n + (k - n) * layer / N) / multiple) * multiple)
+        sample = max(n + (k - n) * layer / N, *widths[-1:])
+        widths.append(ceil(sample / multiple) * multiple)
         if widths[-1] > max(n, k):
             raise InputError(
                 f"layer {layer} of {N} would be {widths[-1]} wide, more than k = {k}: widths grow "

@@ -68,6 +68,8 @@ class UnitConfig:
         require_choice("activation", self.activation, ACTIVATIONS)
         if not 0 <= self.dropout < 1:
             raise InputError(f"unit dropout = {self.dropout} must lie in [0, 1)")
+        if not self.reduce_gain > 0:
+            raise InputError(f"reduce_gain = {self.reduce_gain} must be greater than 0")
         if self.k < self.n:
             raise InputError(
                 f"k = {self.k} is smaller than n = {self.n}: the unit expands; take k >= n"
@@ -76,17 +78,14 @@ class UnitConfig:
             raise InputError(
                 f"k = {self.k} is odd, but residual layers are k / 2 wide; take an even k"
             )
+        expanded = "k / 2" if self.connection == "residual" else "k"
         for layer, (n_in, n_out, g) in enumerate(self.layer_shapes(), start=1):
-            require_divisible(f"output width of layer {layer},", n_out, g)
-            if self.connection == "mixer" and layer > 1:
-                require_divisible(f"n (which layer {layer} mixes in),", self.n, g)
-                require_divisible(f"output of layer {layer - 1},", n_in - self.n, g)
+            require_divisible(expanded, n_out, g)  # widths before k are multiples already
+            if layer == 1 or self.connection == "mixer":
+                require_divisible("n", self.n, g)
             else:
-                require_divisible(f"input width of layer {layer},", n_in, g)
+                require_divisible(f"input width of layer {layer}", n_in, g)
         if self.reduce:
-            require_divisible(
-                "input width of the reduce step,", self.expanded_dim, self.reduce_groups
-            )
             require_divisible("m", self.m, self.reduce_groups)
 
     @property
@@ -151,7 +150,7 @@ class GroupLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.linear(x)
         if self.norm is not None:
-            grouped = x.reshape(*x.shape[:-1], self.linear.groups, -1)
+            grouped = x.unflatten(-1, (self.linear.groups, -1))
             x = self.norm(grouped).reshape(x.shape)
         return self.dropout(self.activation(x))
 
@@ -211,5 +210,5 @@ def mix(e_i: Tensor, x: Tensor, g: int) -> Tensor:
     """
     if g == 1:
         return torch.cat([e_i, x], dim=-1)
-    chunks = [part.reshape(*part.shape[:-1], g, -1) for part in (e_i, x)]
-    return torch.cat(chunks, dim=-1).reshape(*x.shape[:-1], -1)
+    chunks = [part.unflatten(-1, (g, -1)) for part in (e_i, x)]
+    return torch.cat(chunks, dim=-1).flatten(-2)

@@ -151,7 +151,9 @@ def final_scores(config: DictConfig, corpus: corpora.Corpus, quiet: bool) -> dic
     model = checkpoints.build(best, corpus.types)
     if torch.cuda.is_available() and not config.common.cpu:
         model.cuda()
-    batches = {"valid": config.dataset.batch_size_valid, "test": TEST_BATCH}
+    batches = {"valid": config.dataset.batch_size_valid}
+    if config.run.score_test:
+        batches["test"] = TEST_BATCH
     return {
         split: evaluate(model, corpus.tokens[split], corpus.eos, batch_size, quiet=quiet).to_json()
         for split, batch_size in batches.items()

@@ -6,6 +6,7 @@ from itertools import combinations, groupby
 from pathlib import Path
 from typing import Any
 
+from define.errors import InputError
 from define.files import atomic_write
 from define.results import plots, published, records, render
 from define.results.compare import METRICS, ComparisonRow, compare, paired_difference
@@ -39,24 +40,28 @@ def write_report(
     output: str | Path,
     scales: Sequence[str] | None = None,
     corpora: Sequence[str] | None = None,
+    search: str | Path | None = None,
 ) -> None:
     """Writes README.md, results.csv, results.json, the plots and copies of the records to `output`.
 
-    A `notes.md` in `output` is included as it is; a `search.json` there becomes a table. Equal
-    records give equal files, byte for byte.
+    A `notes.md` in `output` is included as it is, the trials below its folder `search` become a
+    table. Equal records give equal files, byte for byte.
 
     Args:
         folders, corpora: where the records are and which of them count, as in `records.find`.
         scales: only these scales, as in `compare`.
+        search: a folder whose records are search trials, to be copied below `output`/search.
     Raises:
-        InputError: an unknown table or scale, a malformed record, or a malformed search.json.
+        InputError: an unknown table or scale, or a malformed record.
     """
     output = Path(output)
     found = [record for record in records.find(folders, corpora) if record.table == table]
     rows = compare(table, found, scales)
     shown_scales = {row.scale for row in rows}
     found = [record for record in found if record.scale in shown_scales]
-    trials = read_search(output)
+    if search is not None:
+        _keep_trials(Path(search), output / records.SEARCH_FOLDER)
+    trials = read_search(output / records.SEARCH_FOLDER)
     for record in found:
         _keep_record(record, output)
     has_curves = any(record.epochs for record in found)
@@ -98,6 +103,14 @@ def _keep_record(record: RunRecord, output: Path) -> None:
         return
     folder = output / "records" / record.row / record.scale / record.data / f"seed_{record.seed}"
     _write(folder / records.FILE_NAME, record.path.read_text(encoding="utf-8"))
+
+
+def _keep_trials(source: Path, target: Path) -> None:
+    if not source.is_dir():
+        raise InputError(f"there is no folder {source} of search trials; name the one they lie in")
+    for path in source.rglob(records.FILE_NAME):
+        copy = target / path.parent.relative_to(source) / records.FILE_NAME
+        _write(copy, path.read_text(encoding="utf-8"))
 
 
 def _command(table: str, options: Mapping[str, Iterable[str] | None], output: Path) -> str:

@@ -1,77 +1,87 @@
-"""The hyper-parameter search of a report: `search.json`, checked against its trials' records."""
+"""The hyper-parameter search of a report, read from the records of its trials."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from define.errors import InputError
 from define.results import records
 from define.results.grid import Grid
+from define.results.records import RunRecord
 from define.results.render import ABSENT, statistics
 from define.results.stats import summarise
 
-FILE_NAME = "search.json"
+DERIVED = (
+    "seed",
+    "common.seed",
+    "optimizer.lr",
+    "lr_scheduler.lr",
+    "run.dir",
+    "checkpoint.save_dir",
+)
+"""Config keys that follow from others, or that say which trial it is rather than what it tries."""
 
 
 @dataclass(frozen=True)
 class SearchTrial:
-    """One trial, as `search.json` lists it.
+    """One finished trial.
 
     Attributes:
-        setting: option -> value.
-        valid_ppl: the perplexity by which the trial is judged.
-        record: the trial's record, relative to the report's folder; None if it was not kept.
+        setting: config key -> value, of the keys in which the row's trials differ.
+        valid_ppl: final validation perplexity, by which the trial is judged.
     """
 
     row: str
-    setting: dict[str, Any]
+    setting: Mapping[str, Any]
     seed: int
     valid_ppl: float
-    record: str | None
 
 
 def read_search(folder: Path) -> list[SearchTrial]:
-    """The trials in the folder's `search.json`, by row; none without that file.
+    """The finished trials below `folder`, by row and setting; none without that folder.
 
     Raises:
-        InputError: the file is malformed, or a trial's perplexity is not its record's.
+        InputError: a malformed record.
     """
-    path = folder / FILE_NAME
-    if not path.is_file():
+    if not folder.is_dir():
         return []
-    try:
-        trials = [_trial(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} is malformed ({error}); it must be a list of objects with row, setting, seed, "
-            "valid_ppl and record"
-        ) from error
-    for trial in trials:
-        if trial.record is not None:
-            _check_trial(trial, folder / trial.record, path)
-    return sorted(trials, key=lambda trial: trial.row)
+    found = [records.read(path) for path in sorted(folder.rglob(records.FILE_NAME))]
+    found = sorted((r for r in found if r.finished), key=lambda record: record.row)
+    return [trial for _, same in groupby(found, lambda r: r.row) for trial in _trials(list(same))]
 
 
-def _trial(entry: dict[str, Any]) -> SearchTrial:
-    trial = SearchTrial(**entry)
-    if not isinstance(trial.setting, dict) or not isinstance(trial.valid_ppl, float):
-        raise TypeError("setting must be an object and valid_ppl a number with a decimal point")
-    return trial
-
-
-def _check_trial(trial: SearchTrial, path: Path, search: Path) -> None:
-    record = records.read(path)
-    scores = [e["valid"]["ppl"] for e in record.epochs if e["epoch"] == record.best_epoch]
-    if record.final:
-        scores.append(record.final["valid"]["ppl"])
-    if (record.row, record.seed) != (trial.row, trial.seed) or trial.valid_ppl not in scores:
-        raise InputError(
-            f"{search} gives row {trial.row}, seed {trial.seed}, perplexity {trial.valid_ppl}, "
-            f"which {path} does not say; write the search anew from its records"
+def _trials(of_row: Sequence[RunRecord]) -> list[SearchTrial]:
+    configs = [_flat(record.config) for record in of_row]
+    keys = dict.fromkeys(key for config in configs for key in config if key not in DERIVED)
+    varied = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
+    trials = [
+        SearchTrial(
+            record.row,
+            {key: config.get(key) for key in varied},
+            record.seed,
+            record.final["valid"]["ppl"],
         )
+        for record, config in zip(of_row, configs, strict=True)
+    ]
+    return sorted(trials, key=lambda t: (*map(_sortable, t.setting.values()), t.seed))
+
+
+def _sortable(value: Any) -> tuple:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return (0, value, "") if number else (1, 0, str(value))
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value; a list of one value counts as the value (fairseq's lr per epoch)."""
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            single = isinstance(value, list) and len(value) == 1
+            flat[f"{prefix}{name}"] = value[0] if single else value
+    return flat
 
 
 def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Grid:

@@ -30,6 +30,7 @@ def _make_record(
     curve: tuple[float, ...] = (300.0, 150.0, 120.0),
     test_ppl: float = 116.0,
     define_parameters: int = 0,
+    config: dict | None = None,
 ) -> dict:
     """A valid record whose final validation perplexity is the last of `curve`."""
     record = records.new(
@@ -37,7 +38,7 @@ def _make_record(
         row=row,
         scale=scale,
         seed=seed,
-        config={"seed": seed},
+        config=config or {"seed": seed},
         parameters={
             "define": define_parameters,
             "context": 1_000_000,

@@ -87,14 +87,19 @@ def test_no_folder_of_this_machine_is_named(here, mini_runs, tmp_path_factory):
     assert "--table 1c --scale mini --data ptb --runs runs --report report`" in text
 
 
-def test_notes_and_search_are_included(here, mini_runs):
+def test_notes_and_search_are_included(here, mini_runs, put):
     (here / "notes.md").write_text("## What we think\n\nDepth & width.\n")
-    trial = {"row": "awd_lstm", "setting": {"lr": 0.004}, "seed": 1, "valid_ppl": 120.5}
-    (here / "search.json").write_text(json.dumps([{**trial, "record": None}]))
-    write_report("1c", None, here)
+    for lr, ppl in ((0.004, 120.5), (0.008, 130.0)):
+        config = {"seed": 1, "optimization": {"lr": [lr]}}
+        put(here / "trials" / str(lr), curve=(ppl,), config=config)
+    write_report("1c", [mini_runs], here, search=here / "trials")
     text = (here / "README.md").read_text()
     assert "\n\n## What we think\n\nDepth & width.\n\n## What was run" in text
-    assert text.endswith("| AWD-LSTM | 0.004 |     1 |    120.50 |     lowest |\n")
+    assert "0.004 |     1 |    120.50 |     lowest |" in text
+    write_report("1c", [mini_runs], here)
+    assert (here / "README.md").read_text().split("## What was run")[1] == text.split(
+        "## What was run"
+    )[1]
 
 
 def test_scales_and_corpora_can_be_left_out(here, put):

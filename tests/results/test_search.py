@@ -1,6 +1,4 @@
-"""The search table: means per setting, and agreement with the trials' records."""
-
-import json
+"""The search table: settings and means, read from the trials' records."""
 
 import pytest
 
@@ -8,57 +6,35 @@ from define.errors import InputError
 from define.results.search import read_search, search_grid
 
 
-def _trial(**values):
-    trial = {"row": "awd_lstm", "setting": {"lr": 0.004}, "seed": 1, "valid_ppl": 120.0}
-    return {**trial, "record": None, **values}
+def _config(lr, seed=1, **model):
+    lists = {"optimization": {"lr": [lr], "clip_norm": 0.25}, "optimizer": {"lr": [lr]}}
+    return {"seed": seed, "common": {"seed": seed}, "model": model, **lists}
 
 
-def _write(folder, trials):
-    (folder / "search.json").write_text(json.dumps(trials))
-
-
-def test_lowest_mean_of_each_row_is_marked(tmp_path):
-    trials = [
-        _trial(setting={"lr": 0.004}, seed=1, valid_ppl=120.0),
-        _trial(setting={"lr": 0.004}, seed=2, valid_ppl=130.0),
-        _trial(setting={"lr": 0.008}, seed=1, valid_ppl=123.0),
-        _trial(setting={"lr": 0.008}, seed=2, valid_ppl=125.0),
-        _trial(row="awd_lstm_define", setting={"lr": 0.002, "norm": "layer"}, valid_ppl=140.0),
-    ]
-    _write(tmp_path, trials[::-1])
+def test_settings_are_what_differs_and_the_lowest_mean_of_each_row_is_marked(tmp_path, put):
+    for lr, seed, ppl in ((0.01, 1, 123.0), (0.004, 2, 130.0), (0.004, 1, 120.0), (0.01, 2, 125.0)):
+        put(tmp_path / f"{lr}_{seed}", seed=seed, curve=(150.0, ppl), config=_config(lr, seed, N=3))
+    for norm, ppl in (("layer", 140.0), ("none", 141.0)):
+        config = _config(0.002, unit_norm=norm)
+        put(tmp_path / norm, row="awd_lstm_define", curve=(ppl,), config=config)
+    put(tmp_path / "cut_short", seed=3, status="interrupted", config=_config(0.5, 3, N=3))
     grid = search_grid(read_search(tmp_path), {"awd_lstm": "AWD-LSTM"})
-    assert grid.header == ["row", "lr", "norm", "seeds", "valid ppl", "of its row"]
-    assert sorted(grid.rows) == [
-        ["AWD-LSTM", "0.004", "-", "2, 1", "125.00±7.07", ""],
-        ["AWD-LSTM", "0.008", "-", "2, 1", "124.00±1.41", "lowest"],
-        ["awd_lstm_define", "0.002", "layer", "1", "140.00", "lowest"],
+    assert grid.header == [
+        "row", "optimization.lr", "model.unit_norm", "seeds", "valid ppl", "of its row",
+    ]  # fmt: skip
+    assert grid.rows == [
+        ["AWD-LSTM", "0.004", "-", "1, 2", "125.00±7.07", ""],
+        ["AWD-LSTM", "0.01", "-", "1, 2", "124.00±1.41", "lowest"],
+        ["awd_lstm_define", "-", "layer", "1", "140.00", "lowest"],
+        ["awd_lstm_define", "-", "none", "1", "141.00", ""],
     ]
 
 
-def test_without_the_file_there_are_no_trials(tmp_path):
-    assert read_search(tmp_path) == []
+def test_without_the_folder_there_are_no_trials(tmp_path):
+    assert read_search(tmp_path / "search") == []
 
 
-def test_a_trial_must_agree_with_its_record(tmp_path, put):
-    path = put(tmp_path / "search" / "a", curve=(150.0, 120.0, 125.0))
-    name = str(path.relative_to(tmp_path))
-    for perplexity in (120.0, 125.0):  # best epoch, end
-        _write(tmp_path, [_trial(valid_ppl=perplexity, record=name)])
-        assert len(read_search(tmp_path)) == 1
-    for wrong in ({"valid_ppl": 119.0}, {"valid_ppl": 150.0}, {"seed": 2}, {"row": "awd_lstm_mlp"}):
-        _write(tmp_path, [_trial(**{"record": name, **wrong})])
-        with pytest.raises(InputError, match="does not say"):
-            read_search(tmp_path)
-    _write(tmp_path, [_trial(record="search/gone/record.json")])
-    with pytest.raises(InputError, match="gone/record.json cannot be read"):
-        read_search(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["{", "[1]", '[{"row": "awd_lstm"}]', json.dumps([_trial(setting=3)]), "{}x", "7"],
-)
-def test_a_malformed_file_is_named(tmp_path, content):
-    (tmp_path / "search.json").write_text(content)
-    with pytest.raises(InputError, match="search.json is malformed"):
+def test_a_malformed_record_is_named(tmp_path):
+    (tmp_path / "record.json").write_text("{")
+    with pytest.raises(InputError, match="record.json is not a run record"):
         read_search(tmp_path)

@@ -1,0 +1,68 @@
+"""A tiny corpus for tests that train, and a place of their own for what they leave."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from define.data import corpora
+from define.data.prepare import prepare
+
+LINES = {"train": 160, "valid": 34, "test": 27}
+WORDS = 60
+
+
+def lines(split: str) -> list[str]:
+    """Sentences in which a word mostly decides the next one, so that there is something to learn."""
+    generator = np.random.default_rng(sorted(LINES).index(split))
+    made = []
+    for length in generator.integers(4, 14, LINES[split]):
+        word, words = int(generator.integers(WORDS)), []
+        for _ in range(length):
+            words.append(f"w{word}")
+            often = generator.random() < 0.8
+            word = (7 * word + 3) % WORDS if often else int(generator.integers(WORDS))
+        made.append(" ".join(words))
+    return made
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory) -> Path:
+    """A data folder in which tiny synthetic corpora stand for ptb and python_docs."""
+    root = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ptb", "python_docs"):
+            spec = corpora.CorpusSpec(
+                name=name,
+                title="Synthetic",
+                licence="None.",
+                generate=lambda: {split: lines(split) for split in corpora.SPLITS},
+            )
+            patch.setitem(corpora.REGISTRY, name, spec)
+            prepare(name, root / name)
+    return root
+
+
+@pytest.fixture(scope="session")
+def corpus(data_root) -> corpora.Corpus:
+    """The tiny corpus."""
+    return corpora.load(data_root / "ptb")
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, data_root) -> Path:
+    """The current folder for one test: runs go below it, corpora are the tiny ones."""
+    monkeypatch.setenv("DEFINE_DATA", str(data_root))
+    monkeypatch.setenv("DEFINE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def ptb_source() -> Path:
+    """The folder with Penn Treebank, or a skip."""
+    folder = os.environ.get("DEFINE_DATA_SOURCE")
+    if not folder:
+        pytest.skip("needs Penn Treebank: set DEFINE_DATA_SOURCE to a folder with ptb/ptb.*.txt")
+    return Path(folder)
