@@ -81,6 +81,8 @@ def build_unit(config: InputConfig) -> nn.Module | None:
         return GroupLinear(config.map_dim, config.reduce_dim)
     if config.input == "mlp":
         require_choice("unit_activation", config.unit_activation, ACTIVATIONS)
+        if not 0 <= config.unit_dropout < 1:
+            raise InputError(f"unit_dropout = {config.unit_dropout} must lie in [0, 1)")
         return nn.Sequential(
             GroupLinear(config.map_dim, config.expand_dim, bias=config.unit_bias),
             ACTIVATIONS[config.unit_activation](),

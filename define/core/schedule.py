@@ -19,7 +19,7 @@ def expansion_widths(
     """Output widths of the layers, sampled linearly between n (excluded) and k (the last).
 
     Every width but the last is rounded up to a multiple of `width_multiple`, of its own layer's
-    groups and of the next layer's, which split it again.
+    groups and of the next layer's, which split it again, and is no less than the one before.
 
     Args:
         n: width of the input.
@@ -33,7 +33,7 @@ def expansion_widths(
     widths = []
     for layer in range(1, N):
         multiple = lcm(width_multiple, groups[layer - 1], groups[layer])
-        sample = max(n + (k - n) * layer / N, *widths[-1:])
+        sample = max([n + (k - n) * layer / N, *widths[-1:]])
         widths.append(ceil(sample / multiple) * multiple)
         if widths[-1] > max(n, k):
             raise InputError(

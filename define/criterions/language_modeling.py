@@ -71,7 +71,7 @@ class LanguageModelingCriterion(FairseqCriterion):
         }
         scored = totals["ntokens"]
         for key in ("loss", "nll_loss"):
-            metrics.log_scalar(key, totals[key] / scored / math.log(2), scored, round=4)
+            metrics.log_scalar(key, totals[key] / scored / math.log(2), scored)
         metrics.log_scalar_sum("scored_tokens", scored)
         metrics.log_derived("ppl", lambda meters: 2 ** meters["nll_loss"].avg)
 

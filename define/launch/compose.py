@@ -35,8 +35,8 @@ class RunConfig:
     dir: str = "${runs_root}/table_${run.table}/${run.row}/${run.scale}/${run.corpus}/seed_${seed}"
     score_test: bool = True
     """False for trials of a search, which must not look at the test set."""
-    lr: dict[str, float] = field(default_factory=dict)
-    """The row's learning rate at each scale."""
+    by_scale: dict[str, Any] = field(default_factory=dict)
+    """scale -> what this row has for itself at that scale."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from define.data.corpora import get_spec
 from define.launch.counting import parameters
-from define.launch.train import write_configs
+from define.launch.train import existing, write_configs
 
 SHOWN = ("run", "seed", "task", "model", "criterion", "optimizer", "lr_scheduler", "optimization")
 FLOPS_PER_PARAMETER = 6
@@ -47,7 +47,12 @@ def cost(config: DictConfig, counts: dict[str, int], num_types: int) -> dict[str
 
 
 def show(config: DictConfig) -> None:
-    """Prints the run; writes its config files, so that fairseq's own commands can train it too."""
+    """Prints the run; writes its config files, so that fairseq's own commands can train it too.
+
+    Raises:
+        InputError: an impossible model, or the folder of another run.
+    """
+    existing(config)
     console = Console()
     num_types = get_spec(config.run.corpus).types or 10_000
     counts = parameters(config.model, num_types)

@@ -54,7 +54,7 @@ class RunObserver(Observer):
         )
 
     def begin(self) -> None:
-        """The clock starts here: set-up and the loading of a checkpoint are not training."""
+        """The clock starts here: neither set-up nor saving is training."""
         self._mark = time.perf_counter()
 
     def updated(self, update: int, tokens: int) -> None:
@@ -72,6 +72,9 @@ class RunObserver(Observer):
         self._bar.update(0)
 
     def validated(self, epoch: int, stats: dict, averaged: bool) -> None:
+        epochs = [e for e in self.record["epochs"] if e["epoch"] <= epoch]
+        if epochs and epochs[-1]["epoch"] == epoch:  # of a validation inside the epoch
+            self._epoch_seconds += epochs.pop()["seconds"]
         train = metrics.get_smoothed_values("train")
         entry = {
             "epoch": epoch,
@@ -85,7 +88,6 @@ class RunObserver(Observer):
             "seconds": self._epoch_seconds,
             "averaged": averaged,
         }
-        epochs = [e for e in self.record["epochs"] if e["epoch"] < epoch]
         self.record["epochs"] = [*epochs, entry]
         best = min(self.record["epochs"], key=lambda e: e["valid"]["nll"])
         self.record["best_epoch"] = best["epoch"]

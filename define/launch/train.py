@@ -1,11 +1,11 @@
 """One training run: from a composed config to a finished record, resumable at any time."""
 
 import logging
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from fairseq import checkpoint_utils
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,7 +20,7 @@ from define.launch.counting import parameters
 from define.launch.observer import RunObserver
 from define.launch.tracking import make_tracker
 from define.results import records
-from define.tasks.language_modeling import StreamLanguageModelingTask
+from define.tasks.language_modeling import Observer, StreamLanguageModelingTask
 
 TEST_BATCH = 1
 """Streams of the final test evaluation (awd-lstm-lm, main.py: test_batch_size)."""
@@ -32,7 +32,7 @@ PLACES = ("data_root", "runs_root", "threads", "wandb")
 def comparable(config: dict[str, Any]) -> dict[str, Any]:
     """A resolved config without what may differ between two starts of one run."""
     own = {key: value for key, value in config.items() if key not in PLACES}
-    own["run"] = {k: v for k, v in own["run"].items() if k != "dir"}
+    own["run"] = {k: v for k, v in own["run"].items() if k not in ("dir", "by_scale")}
     own["task"] = {k: v for k, v in own["task"].items() if k != "data"}
     return {k: v for k, v in own.items() if k != "checkpoint"}
 
@@ -69,22 +69,54 @@ def write_configs(config: DictConfig, folder: Path) -> Path:
     return path
 
 
-def _existing(path: Path, config: dict[str, Any]) -> dict[str, Any] | None:
+def existing(config: DictConfig) -> dict[str, Any] | None:
     """The record of an earlier start of the same run.
 
     Raises:
-        InputError: the folder holds a run with another recipe.
+        InputError: the folder holds a run with another recipe, or checkpoints without a record.
     """
+    path = Path(config.run.dir) / records.FILE_NAME
     if not path.exists():
+        if Path(config.checkpoint.save_dir).exists():
+            raise InputError(
+                f"{config.checkpoint.save_dir} is there without a run record; remove it, or give "
+                f"this run a folder of its own with run.dir=FOLDER"
+            )
         return None
     old = records.read_plain(path)
-    changed = differences(comparable(old["config"]), comparable(config))
+    changed = differences(comparable(old["config"]), comparable(published_config(config)))
     if changed:
         raise InputError(
             f"{path.parent} holds a run with another config ({'; '.join(changed[:3])}); remove it, "
             f"or give this run a folder of its own with run.dir=FOLDER"
         )
     return old
+
+
+def check(config: DictConfig) -> corpora.Corpus:
+    """Builds what training will read, so that a bad value is refused before a run folder appears.
+
+    Returns:
+        the corpus.
+    Raises:
+        InputError: no corpus, or a value of `task`, `criterion`, `dataset` or `optimization` that
+            breaks a rule.
+    """
+    optimization = config.optimization
+    if not (optimization.max_epoch > 0 or optimization.max_update > 0):
+        raise InputError("training would never end; set optimization.max_epoch or max_update")
+    if not optimization.lr or min(optimization.lr) <= 0:
+        raise InputError(f"optimization.lr = {optimization.lr} must be greater than 0")
+    task = StreamLanguageModelingTask(config.task)
+    task.build_criterion(config.criterion)
+    for split, streams in (
+        ("train", config.dataset.batch_size),
+        ("valid", config.dataset.batch_size_valid),
+    ):
+        task.load_dataset(split)
+        batches = task.get_batch_iterator(task.dataset(split), max_sentences=streams)
+        batches.first_batch  # noqa: B018
+    return task.corpus
 
 
 def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
@@ -100,23 +132,20 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     """
     folder = Path(config.run.dir)
     path = folder / records.FILE_NAME
-    corpus = corpora.load(config.task.data)
+    corpus = check(config)
     counts = parameters(config.model, corpus.types)
-    kept = published_config(config)
-    record = _existing(path, kept)
+    record = existing(config)
     if record is not None and record["status"] == "finished":
         return record
     torch.set_num_threads(config.threads)
     origin = provenance.collect(corpus.meta, config.common.cpu, config.threads)
     if record is None:
-        if Path(config.checkpoint.save_dir).exists():
-            shutil.rmtree(config.checkpoint.save_dir)
         record = records.new(
             table=config.run.table,
             row=config.run.row,
             scale=config.run.scale,
             seed=config.seed,
-            config=kept,
+            config=published_config(config),
             parameters=counts,
             provenance=origin,
         )
@@ -129,8 +158,7 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     observer = RunObserver(path, record, config.optimization.max_update, tracker, quiet)
     try:
         with _log_to(folder / "train.log"):
-            StreamLanguageModelingTask.observer = observer
-            fairseq_main(OmegaConf.create(fairseq_config(config)))
+            _run_fairseq(config, observer)
     except BaseException as error:
         record["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         observer.save()
@@ -143,6 +171,21 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     observer.save()
     tracker.finish(record)
     return record
+
+
+def _run_fairseq(config: DictConfig, observer: Observer) -> None:
+    last = Path(config.checkpoint.save_dir) / "checkpoint_last.pt"
+    if last.exists():
+        updates = checkpoints.load(last)["optimizer_history"][-1]["num_updates"]
+        if 0 < config.optimization.max_update <= updates:
+            return  # fairseq would take one more step
+    # fairseq keeps the best loss on a function, for the life of the process.
+    vars(checkpoint_utils.save_checkpoint).pop("best", None)
+    StreamLanguageModelingTask.observer = observer
+    try:
+        fairseq_main(OmegaConf.create(fairseq_config(config)))
+    finally:
+        StreamLanguageModelingTask.observer = Observer()
 
 
 def final_scores(config: DictConfig, corpus: corpora.Corpus, quiet: bool) -> dict[str, Any]:

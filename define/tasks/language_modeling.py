@@ -23,6 +23,9 @@ AUTOCAST = {"none": None, "bf16": torch.bfloat16}
 class Observer:
     """What a launcher may want to hear of; the default hears nothing."""
 
+    def begin(self) -> None:
+        """Before the first batch of an epoch, or of the rest of one."""
+
     def updated(self, update: int, tokens: int) -> None:
         """After every optimizer step, with its number (from 1) and the tokens it scored."""
 
@@ -74,6 +77,10 @@ class StreamLanguageModelingTask(FairseqTask):
             raise InputError(f"task.autocast = {cfg.autocast!r} is unknown; take none or bf16")
         if cfg.bptt < 1:
             raise InputError(f"task.bptt = {cfg.bptt} must be at least 1")
+        if cfg.train_tokens < 0:
+            raise InputError(
+                f"task.train_tokens = {cfg.train_tokens} must not be negative; 0 stands for all"
+            )
         self.corpus = corpora.load(cfg.data)
         self._state: dict[str, State | None] = defaultdict(lambda: None)
         self._all_columns: State | None = None
@@ -129,6 +136,9 @@ class StreamLanguageModelingTask(FairseqTask):
                 f"take --criterion define_language_modeling"
             )
         return criterion
+
+    def begin_epoch(self, epoch, model) -> None:
+        self.observer.begin()
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
         self._note_optimizer(optimizer)

@@ -31,7 +31,7 @@ def one_thread_and_seed() -> Iterator[None]:
 
 @pytest.fixture
 def randomise() -> Callable[[nn.Module], None]:
-    """Draws every parameter anew, so that no default (a norm's 1 and 0, a zero bias) hides an error."""
+    """Draws every parameter anew, so that no default (a zero bias, a norm's 1) hides an error."""
 
     def draw(module: nn.Module) -> None:
         with torch.no_grad():

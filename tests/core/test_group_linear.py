@@ -1,4 +1,4 @@
-"""The group linear transformation against a loop over groups, the shuffle against its definition."""
+"""The group linear transformation against a loop over groups; the shuffle against its text."""
 
 import math
 

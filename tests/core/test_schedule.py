@@ -73,7 +73,9 @@ def test_linear_of_table_4a():
     config = UnitConfig(**TABLE_4A, g_max=1, transformation="linear")
     widths = [480, 576, 672, 768, 864, 960, 1024]
     assert expansion_widths(384, 1024, [1] * 7) == widths
-    assert config.layer_shapes() == [(a, b, 1) for a, b in zip([384, *widths], widths, strict=False)]
+    assert config.layer_shapes() == [
+        (a, b, 1) for a, b in zip([384, *widths], widths, strict=False)
+    ]
     assert config.num_parameters() == 4_233_216
     assert round((TABLE_1A_REST[384] + 4_233_216) / 1e6, 2) == 42.86
 
@@ -86,7 +88,9 @@ def test_glt_of_table_4a(transformation):
 
 
 @pytest.mark.parametrize(
-    "n, N, total", [(256, 3, 32.96), (384, 7, 41.41), (512, 11, 52.96)], ids=lambda value: f"{value}"
+    "n, N, total",
+    [(256, 3, 32.96), (384, 7, 41.41), (512, 11, 52.96)],
+    ids=lambda value: f"{value}",
 )
 def test_the_literal_formula_gives_the_orientation_totals(n, N, total):
     config = UnitConfig(n=n, k=1024, m=n, N=N, g_max=64, norm="none")

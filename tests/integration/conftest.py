@@ -1,0 +1,119 @@
+"""Runs of the command line, in this process or in one of their own, and what they leave."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from define.cli.main import main
+
+SMALL = [
+    "scale=smoke",
+    "threads=1",
+    "task.train_tokens=1213",  # an odd number: streams of two lengths
+    "dataset.batch_size=8",
+    "dataset.batch_size_valid=4",
+]
+
+
+def command(*overrides: str) -> list[str]:
+    """Arguments of `define` that train a small model on the tiny corpus."""
+    return ["train", "--quiet", "experiment=table_1c/awd_lstm_define", *SMALL, *overrides]
+
+
+@pytest.fixture
+def train(workplace) -> Callable[..., int]:
+    """`define train` in this process on the tiny corpus: (overrides...) -> exit code."""
+    return lambda *overrides: main(command(*overrides))
+
+
+@pytest.fixture
+def spawn(workplace) -> Callable[..., subprocess.Popen]:
+    """A program of the environment in a process of its own, one thread: (argv...) -> Popen."""
+
+    def start(program: str, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [str(Path(sys.executable).parent / program), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        )
+
+    return start
+
+
+@pytest.fixture
+def spawn_train(spawn) -> Callable[..., subprocess.Popen]:
+    """As `train`, in a process of its own: (overrides...) -> Popen."""
+    return lambda *overrides: spawn("define", *command(*overrides))
+
+
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Places where two nested values differ; tensors are compared bit for bit."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return [] if one.dtype == other.dtype and torch.equal(one, other) else [where]
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = sorted(one.keys() | other.keys(), key=str)
+        pairs = [(one.get(key), other.get(key), f"{where}.{key}") for key in keys]
+    elif isinstance(one, (list, tuple)) and type(one) is type(other) and len(one) == len(other):
+        pairs = [(*pair, f"{where}[{i}]") for i, pair in enumerate(zip(one, other, strict=True))]
+    else:
+        return [] if one == other else [f"{where}: {one} != {other}"]
+    return [place for pair in pairs for place in differences(*pair)]
+
+
+@pytest.fixture
+def assert_same() -> Callable[[Any, Any], None]:
+    """Asserts that two nested values are equal, tensors bit for bit."""
+
+    def check(one: Any, other: Any) -> None:
+        assert differences(one, other) == []
+
+    return check
+
+
+def load(folder: Path, name: str = "checkpoint_last") -> dict[str, Any]:
+    """A checkpoint of a run folder."""
+    return torch.load(folder / "checkpoints" / f"{name}.pt", weights_only=True)
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """All that a run left but times and the machine: weights, optimizer, positions, metrics."""
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    for epoch in record["epochs"]:
+        del epoch["seconds"]
+    left = {key: record[key] for key in ("status", "epochs", "final", "best_epoch", "parameters")}
+    for name in ("checkpoint_last", "checkpoint_best"):
+        checkpoint = load(folder, name)
+        extra, progress = checkpoint["extra_state"], checkpoint["optimizer_history"][-1]
+        # Noted after an epoch's checkpoint is written, so lost to fairseq when it resumes there;
+        # only a scheduler that waits for plateaus reads it.
+        progress["lr_scheduler_state"].pop("best", None)
+        left[name] = {
+            "model": checkpoint["model"],
+            "optimizer": checkpoint["last_optimizer_state"],
+            "progress": progress,
+            "state": extra["StreamLanguageModelingTask"],
+            "position": extra["train_iterator"],
+            "losses": (extra["val_loss"], extra["best"]),
+        }
+    return left
+
+
+@pytest.fixture
+def left_by() -> Callable[[Path], dict[str, Any]]:
+    """What a run left, without times: (run folder) -> nested values for `assert_same`."""
+    return outcome
+
+
+@pytest.fixture
+def checkpoint_of() -> Callable[..., dict[str, Any]]:
+    """(run folder, name) -> a checkpoint's content."""
+    return load

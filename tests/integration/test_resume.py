@@ -1,0 +1,173 @@
+"""An interrupted run ends where the uninterrupted one ends, bit for bit."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from define.evaluation import perplexity
+from define.launch import train as launch
+from define.launch.observer import RunObserver
+
+EPOCHS = 6
+SAVE_EVERY = 4
+NT_ASGD = [f"optimization.max_epoch={EPOCHS}"]
+ADAMW = [
+    "scale=mini",
+    "model.map_dim=16",
+    "model.expand_dim=64",
+    "model.reduce_dim=32",
+    "model.hidden_dim=32",
+    "task.bptt=20",
+    "lr_scheduler.warmup_updates=5",
+    "optimization.max_update=40",
+]
+MID_EPOCH = [f"checkpoint.save_interval_updates={SAVE_EVERY}"]
+RUNS = {
+    "nt_asgd": NT_ASGD,
+    "nt_asgd_mid_epoch": NT_ASGD + MID_EPOCH,
+    "adamw": ADAMW,
+    "adamw_mid_epoch": ADAMW + MID_EPOCH,
+}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    """Name of a run -> what it left without an interruption; filled by `whole`."""
+    return {}
+
+
+@pytest.fixture
+def whole(uninterrupted, train, left_by, workplace):
+    """What a run of RUNS leaves when nothing interrupts it."""
+
+    def get(name: str) -> dict:
+        if name not in uninterrupted:
+            assert train(*RUNS[name], "run.dir=whole") == 0
+            uninterrupted[name] = left_by(workplace / "whole")
+        return uninterrupted[name]
+
+    return get
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch):
+    """Interrupts the next training after so many updates of the run."""
+
+    def arm(update: int) -> None:
+        updated = RunObserver.updated
+
+        def interrupted(self, number: int, tokens: int) -> None:
+            updated(self, number, tokens)
+            if number == update:
+                monkeypatch.setattr(RunObserver, "updated", updated)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(RunObserver, "updated", interrupted)
+
+    return arm
+
+
+def switch_of(left: dict) -> int:
+    """The last update before averaging began."""
+    epochs = left["epochs"]
+    first = next(index for index, epoch in enumerate(epochs) if epoch["averaged"])
+    assert 2 <= first < len(epochs) - 1, "the switch must lie inside the run"
+    return epochs[first - 1]["updates"]
+
+
+# Interruptions in updates from the start, or from the switch to averaging.
+@pytest.mark.parametrize(
+    ("run", "after_switch", "update"),
+    [
+        ("nt_asgd", False, 1),  # before the first checkpoint
+        ("nt_asgd", False, 11),  # falls back to the end of an epoch
+        ("nt_asgd", True, -1),
+        ("nt_asgd", True, 1),
+        ("nt_asgd", True, 12),
+        ("nt_asgd_mid_epoch", False, SAVE_EVERY + 2),
+        ("nt_asgd_mid_epoch", True, -1),
+        ("nt_asgd_mid_epoch", True, 2),
+        ("nt_asgd_mid_epoch", True, 13),
+        ("adamw", False, 11),
+        ("adamw_mid_epoch", False, SAVE_EVERY + 2),
+        ("adamw_mid_epoch", False, 5 * SAVE_EVERY + 1),
+    ],
+)
+def test_resumed_is_uninterrupted(
+    run, after_switch, update, whole, train, interrupt_at, left_by, workplace, assert_same
+):
+    expected = whole(run)
+    if after_switch:
+        update += switch_of(expected)
+    interrupt_at(update)
+    assert train(*RUNS[run], "run.dir=run") == 130
+    record = json.loads((workplace / "run" / "record.json").read_text(encoding="utf-8"))
+    assert record["status"] == "interrupted"
+    assert record["final"] is None
+    assert len(record["epochs"]) < len(expected["epochs"])
+    assert train(*RUNS[run], "run.dir=run") == 0
+    assert_same(left_by(workplace / "run"), expected)
+
+
+@pytest.mark.parametrize("run", ["nt_asgd_mid_epoch", "adamw_mid_epoch"])
+def test_many_interruptions(
+    run, whole, train, interrupt_at, left_by, checkpoint_of, workplace, assert_same
+):
+    expected = whole(run)
+    last = expected["epochs"][-1]["updates"]
+    inside, averaging = set(), set()
+    for update in range(SAVE_EVERY + 1, last, SAVE_EVERY + 1):
+        interrupt_at(update)
+        assert train(*RUNS[run], "run.dir=run") == 130
+        checkpoint = checkpoint_of(workplace / "run")
+        inside.add(checkpoint["extra_state"]["train_iterator"]["iterations_in_epoch"] > 0)
+        averaging.add(checkpoint["last_optimizer_state"].get("swapped"))
+    assert inside == {True, False}
+    assert averaging == ({True, False} if run.startswith("nt_asgd") else {None})
+    assert train(*RUNS[run], "run.dir=run") == 0
+    assert_same(left_by(workplace / "run"), expected)
+
+
+@pytest.mark.parametrize("run", ["nt_asgd", "adamw"])
+def test_interrupted_while_the_final_scores_are_computed(
+    run, whole, train, left_by, workplace, assert_same, monkeypatch
+):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "evaluate", interrupted)
+        assert train(*RUNS[run], "run.dir=run") == 130
+    assert launch.evaluate is perplexity.evaluate
+    assert train(*RUNS[run], "run.dir=run") == 0
+    assert_same(left_by(workplace / "run"), whole(run))
+
+
+def epochs_of(folder) -> int:
+    path = folder / "record.json"
+    return len(json.loads(path.read_text(encoding="utf-8"))["epochs"]) if path.exists() else 0
+
+
+def test_signals_and_then_the_same_command(
+    train, spawn_train, left_by, workplace, assert_same, capsys
+):
+    overrides = ["optimization.max_epoch=30", "optimizer.nonmono=8"]
+    assert train(*overrides, "run.dir=whole") == 0
+    expected = left_by(workplace / "whole")
+    switch_of(expected)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process, before = spawn_train(*overrides, "run.dir=run"), epochs_of(workplace / "run")
+        deadline = time.monotonic() + 60
+        while epochs_of(workplace / "run") < before + 4 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode == 130, output
+        assert output.splitlines()[-1] == (
+            "define: interrupted; the same command goes on from here"
+        )
+        assert before + 4 <= epochs_of(workplace / "run") < 30
+    assert train(*overrides, "run.dir=run") == 0
+    assert_same(left_by(workplace / "run"), expected)
