@@ -10,7 +10,7 @@ usage() {
   cat <<'TEXT'
 usage: scripts/reproduce.sh [TABLE ...] [options]
 
-Sets up what is missing, prepares the corpus, trains every row of each TABLE (finished rows are kept,
+Sets up what is missing, prepares the corpus, trains every row of each TABLE (finished rows stay,
 interrupted ones go on), and prints the comparison with the paper.
 
 Without a TABLE: the demonstration. Table 1c's comparison, briefly, on English text that comes with
@@ -18,7 +18,7 @@ Python; nothing is downloaded. Takes a few minutes on 2 CPU cores.
 
   TABLE              table_1c
   --scale SCALE      paper (GPU, days), mini (minutes per row; default) or smoke (seconds)
-  --seeds N          train seeds 1 to N of each row (default: 1)
+  --seeds N          train seeds 1 to N of each row (default: 1; at scale paper, as published, 141)
   --source FOLDER    where the corpora's files lie, instead of downloading them
                      (default: the environment variable DEFINE_DATA_SOURCE)
   --dry-run          show the resolved configs, parameters and cost; train nothing
@@ -34,7 +34,7 @@ fail() {
   exit 2
 }
 
-tables=() overrides=() flags=() prepare=() scale=mini seeds=1 dry=""
+tables=() overrides=() flags=() prepare=() scale=mini seeds="" dry=""
 while (($#)); do
   case $1 in
     --scale | --seeds | --source)
@@ -55,7 +55,8 @@ while (($#)); do
   esac
   shift
 done
-[[ $seeds =~ ^[1-9][0-9]*$ ]] || fail "--seeds is '$seeds' but must be a number from 1 on."
+[[ $seeds =~ ^([1-9][0-9]*)?$ ]] || fail "--seeds is '$seeds' but must be a number from 1 on."
+if [[ -n $seeds ]]; then overrides+=("seed=range(1,$((seeds + 1)))"); fi
 [[ $scale =~ ^(paper|mini|smoke)$ ]] || fail "--scale is '$scale'; take paper, mini or smoke."
 for table in "${tables[@]}"; do
   [[ -d $root/configs/experiment/$table ]] || fail "there is no table '$table'; the tables here are:" \
@@ -72,6 +73,7 @@ if ((${#tables[@]} == 0)); then
   overrides=(data=python_docs +budget=demonstration "${overrides[@]}")
 fi
 
+failed=0
 for table in "${tables[@]}"; do
   corpus=ptb
   if [[ -n $demonstration || $scale == smoke ]]; then corpus=python_docs; fi
@@ -83,10 +85,11 @@ for table in "${tables[@]}"; do
       define prepare "$corpus" "${prepare[@]}"
     fi
   fi
-  define train -m "${flags[@]}" "experiment=$experiments" "scale=$scale" \
-    "seed=range(1,$((seeds + 1)))" "${overrides[@]}"
+  define train -m "${flags[@]}" "experiment=$experiments" "scale=$scale" "${overrides[@]}" ||
+    failed=$?
   if [[ -z $dry ]]; then
-    define compare --table "${table#table_}" --scale "$scale" --data "$corpus" --runs "${DEFINE_RUNS:-runs}" \
-      --plot "${DEFINE_RUNS:-runs}/$table/validation_$scale.png"
+    define compare --table "${table#table_}" --scale "$scale" --data "$corpus" \
+      --runs "${DEFINE_RUNS:-runs}" --plot "${DEFINE_RUNS:-runs}/$table/validation_$scale.png"
   fi
 done
+exit "$failed"

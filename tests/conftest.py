@@ -14,7 +14,7 @@ WORDS = 60
 
 
 def lines(split: str) -> list[str]:
-    """Sentences in which a word mostly decides the next one, so that there is something to learn."""
+    """Sentences in which a word mostly decides the next one: there is something to learn."""
     generator = np.random.default_rng(sorted(LINES).index(split))
     made = []
     for length in generator.integers(4, 14, LINES[split]):

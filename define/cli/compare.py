@@ -17,6 +17,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "compare",
         help="compare our runs with the paper's tables",
         description="Reads the run records and shows them beside the numbers of the paper.",
+        epilog="example: define compare --table 1c --scale mini --plot validation.png",
     )
     parser.add_argument(
         "--table",

@@ -59,6 +59,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         help="check this machine and the prepared data",
         description="Check Python, the installed packages, the device, the disk, the prepared "
         "corpora and run tracking. Exit status: 1 if something is broken, else 0.",
+        epilog="example: define doctor --data data",
     )
     parser.add_argument(
         "--data",

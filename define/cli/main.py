@@ -28,6 +28,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """As `parse_args`, which by itself takes no overrides after a flag that follows overrides."""
+    parser = build_parser()
+    args, left = parser.parse_known_args(argv)
+    if left and ("overrides" not in args or any(word.startswith("-") for word in left)):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:
+        args.overrides += left
+    return args
+
+
 def _terminated(signum, frame) -> None:
     raise KeyboardInterrupt
 
@@ -40,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     os.environ.setdefault("LOGLEVEL", "WARNING")  # what fairseq reads when it is imported
-    args = build_parser().parse_args(argv)
+    args = _parse(argv)
     signal.signal(signal.SIGTERM, _terminated)
     try:
         return args.run(args)

@@ -22,6 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
             "Counts the parameters of the paper-size models, without allocating them, and shows "
             "the paper's counts beside them."
         ),
+        epilog="example: define params --table 1c",
     )
     parser.add_argument(
         "--table",

@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ from define.errors import InputError
 
 SECTIONS = tuple(f.name for f in fields(FairseqConfig))
 """fairseq's own sections, in its order."""
+
+HYDRA_BASE = "1.1"
+"""What fairseq's own use of Hydra needs; the setting holds for the whole process."""
 
 SCALES = ("paper", "mini", "smoke")
 WANDB_MODES = ("disabled", "offline", "online")
@@ -77,11 +80,13 @@ def compose(overrides: list[str]) -> DictConfig:
     plugin.register()
     ConfigStore.instance().store(name="define_schema", node=Config)
     try:
-        with initialize_config_dir(str(configs_folder()), version_base="1.3"):
+        with initialize_config_dir(str(configs_folder()), version_base=HYDRA_BASE):
             config = hydra_compose("train", overrides)
         OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"config: {_one_sentence(error)}") from error
+    if unknown := _undeclared(config):
+        raise InputError(f"config: {unknown[0]} is unknown; `define train --dry-run` shows all")
     for choice, value, choices in (
         ("scale", config.run.scale, SCALES),
         ("wandb", config.wandb, WANDB_MODES),
@@ -99,6 +104,17 @@ def compose(overrides: list[str]) -> DictConfig:
     ):
         section[key] = str(Path(section[key]).resolve())
     return config
+
+
+def _undeclared(config: DictConfig, prefix: str = "") -> list[str]:
+    """Keys that no dataclass declares; Hydra lets them in as `+key=value`."""
+    declared = {f.name for f in fields(OmegaConf.get_type(config))}
+    found = [f"{prefix}{key}" for key in config if key not in declared]
+    for key in declared & set(config):
+        value = config[key]
+        if isinstance(value, DictConfig) and is_dataclass(OmegaConf.get_type(value)):
+            found += _undeclared(value, f"{prefix}{key}.")
+    return found
 
 
 def _one_sentence(error: Exception) -> str:

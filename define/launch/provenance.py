@@ -65,7 +65,7 @@ def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, A
     return {
         "commit": revision,
         "dirty": dirty,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(["define", *sys.argv[1:]]),
         "device": device_name(cpu),
         "threads": threads,
         "python": platform.python_version(),

@@ -1,6 +1,8 @@
 """One training run: from a composed config to a finished record, resumable at any time."""
 
 import logging
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +176,9 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
 
 
 def _run_fairseq(config: DictConfig, observer: Observer) -> None:
-    last = Path(config.checkpoint.save_dir) / "checkpoint_last.pt"
-    if last.exists():
-        updates = checkpoints.load(last)["optimizer_history"][-1]["num_updates"]
+    last = _last_checkpoint(Path(config.checkpoint.save_dir))
+    if last is not None:
+        updates = last["optimizer_history"][-1]["num_updates"]
         if 0 < config.optimization.max_update <= updates:
             return  # fairseq would take one more step
     # fairseq keeps the best loss on a function, for the life of the process.
@@ -186,6 +188,31 @@ def _run_fairseq(config: DictConfig, observer: Observer) -> None:
         fairseq_main(OmegaConf.create(fairseq_config(config)))
     finally:
         StreamLanguageModelingTask.observer = Observer()
+
+
+def _last_checkpoint(folder: Path) -> Mapping[str, Any] | None:
+    """The checkpoint that training goes on from; none before the first was written.
+
+    fairseq writes a checkpoint whole under one name and copies it to the others, of which the last
+    is checkpoint_last.pt: where that copy was cut short, it is made again.
+
+    Raises:
+        InputError: no checkpoint is readable.
+    """
+    last = folder / "checkpoint_last.pt"
+    others = sorted(set(folder.glob("checkpoint*.pt")) - {last}, key=lambda p: -p.stat().st_mtime)
+    for path in [last, *others]:
+        try:
+            checkpoint = checkpoints.load(path)
+        except InputError:
+            continue
+        if path != last:
+            with atomic_write(last, "wb") as target, open(path, "rb") as source:
+                shutil.copyfileobj(source, target)
+        return checkpoint
+    if last.exists() or others:
+        raise InputError(f"no checkpoint in {folder} is readable; remove the run and start again")
+    return None
 
 
 def final_scores(config: DictConfig, corpus: corpora.Corpus, quiet: bool) -> dict[str, Any]:

@@ -196,11 +196,9 @@ class StreamLanguageModelingTask(FairseqTask):
         if not self._awaiting_validation:
             return
         self._awaiting_validation = False
-        expected = len(self.datasets["valid"])
-        if stats["scored_tokens"] != expected:
-            raise RuntimeError(
-                f"validation scored {stats['scored_tokens']} tokens, the corpus has {expected}"
-            )
+        scored, expected = int(stats["scored_tokens"]), len(self.datasets["valid"])
+        if scored != expected:
+            raise RuntimeError(f"validation scored {scored} tokens, the corpus has {expected}")
         averaged, batches = False, self._train_batches
         if self._optimizer is not None:
             averaged = self._optimizer.optimizer.swapped

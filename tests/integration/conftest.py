@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from define.cli.main import main
+from define.launch.observer import RunObserver
 
 SMALL = [
     "scale=smoke",
@@ -31,6 +32,35 @@ def command(*overrides: str) -> list[str]:
 def train(workplace) -> Callable[..., int]:
     """`define train` in this process on the tiny corpus: (overrides...) -> exit code."""
     return lambda *overrides: main(command(*overrides))
+
+
+@pytest.fixture(scope="session")
+def finished(data_root, tmp_path_factory) -> Path:
+    """The folder of a finished run, to be read only; its weights are averages."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEFINE_DATA", str(data_root))
+        overrides = ["optimization.max_epoch=5", "optimization.lr=[2.0]", "optimizer.nonmono=0"]
+        assert main(command(*overrides, f"run.dir={folder}")) == 0
+    return folder
+
+
+@pytest.fixture
+def interrupt_at(monkeypatch) -> Callable[[int], None]:
+    """Interrupts the next training after so many updates of the run."""
+
+    def arm(update: int) -> None:
+        updated = RunObserver.updated
+
+        def interrupted(self, number: int, tokens: int) -> None:
+            updated(self, number, tokens)
+            if number == update:
+                monkeypatch.setattr(RunObserver, "updated", updated)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(RunObserver, "updated", interrupted)
+
+    return arm
 
 
 @pytest.fixture

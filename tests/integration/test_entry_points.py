@@ -2,6 +2,8 @@
 
 import pytest
 
+import define
+
 OPTIONS = [
     "optimization.max_epoch=3",
     "optimizer.nonmono=0",
@@ -56,8 +58,6 @@ def test_fairseq_hydra_train_with_the_config_of_a_dry_run(
 
 
 def test_fairseq_train_with_flags(ours, spawn, workplace, data_root, checkpoint_of, assert_same):
-    import define
-
     folder = workplace / "flags"
     flags = FLAGS.format(define=define.__path__[0], folder=folder).split()
     finish(spawn("fairseq-train", str(data_root / "python_docs"), *flags))

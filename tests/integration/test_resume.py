@@ -8,7 +8,6 @@ import pytest
 
 from define.evaluation import perplexity
 from define.launch import train as launch
-from define.launch.observer import RunObserver
 
 EPOCHS = 6
 SAVE_EVERY = 4
@@ -49,24 +48,6 @@ def whole(uninterrupted, train, left_by, workplace):
         return uninterrupted[name]
 
     return get
-
-
-@pytest.fixture
-def interrupt_at(monkeypatch):
-    """Interrupts the next training after so many updates of the run."""
-
-    def arm(update: int) -> None:
-        updated = RunObserver.updated
-
-        def interrupted(self, number: int, tokens: int) -> None:
-            updated(self, number, tokens)
-            if number == update:
-                monkeypatch.setattr(RunObserver, "updated", updated)
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(RunObserver, "updated", interrupted)
-
-    return arm
 
 
 def switch_of(left: dict) -> int:
@@ -143,6 +124,40 @@ def test_interrupted_while_the_final_scores_are_computed(
     assert launch.evaluate is perplexity.evaluate
     assert train(*RUNS[run], "run.dir=run") == 0
     assert_same(left_by(workplace / "run"), whole(run))
+
+
+def damage(path, kind: str) -> None:
+    content = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "other": b"text"}[kind])
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "other", "missing"])
+def test_a_copy_of_the_checkpoint_that_was_cut_short(
+    kind, whole, train, interrupt_at, left_by, workplace, assert_same
+):
+    expected = whole("nt_asgd")
+    interrupt_at(switch_of(expected) + 1)
+    assert train(*RUNS["nt_asgd"], "run.dir=run") == 130
+    last = workplace / "run" / "checkpoints" / "checkpoint_last.pt"
+    if kind == "missing":
+        last.unlink()
+    else:
+        damage(last, kind)
+    assert train(*RUNS["nt_asgd"], "run.dir=run") == 0
+    assert_same(left_by(workplace / "run"), expected)
+
+
+def test_damaged_checkpoints_are_one_sentence(train, interrupt_at, workplace, capsys):
+    interrupt_at(20)
+    assert train(*RUNS["nt_asgd"], "run.dir=run") == 130
+    folder = workplace / "run" / "checkpoints"
+    for path in folder.iterdir():
+        damage(path, "cut")
+    capsys.readouterr()
+    assert train(*RUNS["nt_asgd"], "run.dir=run") == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"define: no checkpoint in {folder} is readable; ")
+    assert captured.err.count("\n") == 1
 
 
 def epochs_of(folder) -> int:

@@ -1,0 +1,81 @@
+"""The command as a whole: help, versions, exit codes."""
+
+import pytest
+
+from define import __version__
+from define.cli import main as module
+from define.cli.main import main
+from define.errors import InputError
+
+COMMANDS = ("prepare", "train", "evaluate", "compare", "params", "doctor")
+
+
+def exit_code(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as raised:
+        main(list(arguments))
+    return raised.value.code
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example(command, capsys):
+    assert exit_code(command, "--help") == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: define {command} ")
+    usage, *rest = text.split("\n\n")
+    assert f"define {command} " in "\n\n".join(rest)
+
+
+def test_help_lists_the_commands(capsys):
+    assert exit_code("--help") == 0
+    text = capsys.readouterr().out
+    assert all(f"\n    {command} " in text for command in COMMANDS)
+
+
+def test_version(capsys):
+    assert exit_code("--version") == 0
+    assert capsys.readouterr().out == f"define {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fly"], ["train", "--loud"], ["train", "a=1", "-m", "b=2", "-x"], ["evaluate"]]
+    + [["doctor", "seed=1"]],
+)
+def test_wrong_usage(arguments, capsys):
+    assert exit_code(*arguments) == 2
+    assert "usage: define" in capsys.readouterr().err
+
+
+def test_flags_and_overrides_may_stand_in_any_order(monkeypatch):
+    parsed = []
+    monkeypatch.setattr(module.train, "run", lambda args: parsed.append(args) or 0)
+    for words in ("a=1 b=2 -m --quiet", "-m a=1 --quiet b=2", "a=1 -m b=2 --quiet"):
+        assert main(["train", *words.split()]) == 0
+    for args in parsed:
+        assert args.overrides == ["a=1", "b=2"]
+        assert args.multirun and args.quiet and not args.dry_run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("n = 3 is odd; take an even n"), 2, "define: n = 3 is odd; take an even n\n"),
+        (KeyboardInterrupt(), 130, "define: interrupted; the same command goes on from here\n"),
+    ],
+)
+def test_exit_codes(error, code, said, capsys, monkeypatch):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr(module.doctor, "run", fail)
+    assert main(["doctor"]) == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_a_fault_of_ours_is_not_dressed_up(monkeypatch):
+    def fail(args):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module.doctor, "run", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["doctor"])

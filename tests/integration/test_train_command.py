@@ -1,0 +1,156 @@
+"""`define train`: its record, its second start, and what it refuses before it trains."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from define.evaluation.checkpoints import build
+from define.evaluation.perplexity import evaluate
+from define.launch.observer import RunObserver
+
+
+def read(folder: Path) -> dict:
+    return json.loads((folder / "record.json").read_text(encoding="utf-8"))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Every file below `folder` with its content and its time."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        + str(path.stat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_record_of_a_finished_run(finished, corpus):
+    record = read(finished)
+    assert record["status"] == "finished"
+    assert (record["table"], record["row"], record["scale"]) == ("1c", "awd_lstm_define", "smoke")
+    assert [epoch["epoch"] for epoch in record["epochs"]] == [1, 2, 3, 4, 5]
+    for epoch in record["epochs"]:
+        assert epoch["train"]["ppl"] == math.exp(epoch["train"]["nll"])
+        assert epoch["valid"]["ppl"] == math.exp(epoch["valid"]["nll"])
+        assert epoch["valid"]["scored_tokens"] == len(corpus.tokens["valid"])
+        assert epoch["lr"] == 2.0
+        assert epoch["seconds"] > 0
+    updates = [epoch["updates"] for epoch in record["epochs"]]
+    assert updates == sorted(set(updates))
+    best = min(record["epochs"], key=lambda epoch: epoch["valid"]["nll"])
+    assert record["best_epoch"] == best["epoch"]
+    assert record["final"]["valid"]["nll"] == pytest.approx(best["valid"]["nll"], rel=1e-6)
+    assert record["final"]["test"]["scored_tokens"] == len(corpus.tokens["test"])
+    speed = record["speed"]
+    assert speed["seconds"] == pytest.approx(sum(e["seconds"] for e in record["epochs"]))
+    assert speed["ms_per_update"] == pytest.approx(1000 * speed["seconds"] / updates[-1])
+    assert speed["tokens_per_second"] == pytest.approx(5 * 1213 / speed["seconds"])
+    assert record["provenance"]["data"]["types"] == corpus.types
+    files = {path.name for path in finished.iterdir()}
+    assert files == {"record.json", "config.yaml", "fairseq.yaml", "train.log", "checkpoints"}
+    for place in (finished.parent, corpus.folder.parent):
+        assert str(place) not in json.dumps(record), "a record must not name this machine's folders"
+
+
+def test_nats_and_bits_are_not_mixed(train, workplace, corpus, checkpoint_of, monkeypatch):
+    heard, validated = [], RunObserver.validated
+
+    def spied(self, epoch, stats, averaged):
+        heard.append(stats)
+        validated(self, epoch, stats, averaged)
+
+    monkeypatch.setattr(RunObserver, "validated", spied)
+    assert train("optimization.max_epoch=1", "run.dir=run") == 0
+    (stats,), (epoch,) = heard, read(workplace / "run")["epochs"]
+    assert epoch["valid"]["nll"] == stats["nll_loss"] * math.log(2)
+    assert epoch["valid"]["ppl"] == pytest.approx(stats["ppl"], rel=1e-9)
+    model = build(checkpoint_of(workplace / "run"), corpus.types)
+    score = evaluate(model, corpus.tokens["valid"], corpus.eos, batch_size=4)
+    assert score.nll == pytest.approx(epoch["valid"]["nll"], rel=1e-6)
+    assert score.ppl == pytest.approx(epoch["valid"]["ppl"], rel=1e-5)
+
+
+def test_a_validation_that_skips_tokens_is_an_error(train, workplace):
+    with pytest.raises(RuntimeError, match="validation scored 160 tokens, the corpus has 329"):
+        train("dataset.max_valid_steps=1", "run.dir=run")
+    record = read(workplace / "run")
+    assert (record["status"], record["epochs"], record["final"]) == ("failed", [], None)
+
+
+def test_a_finished_run_is_not_trained_again(train, workplace, capsys):
+    assert train("optimization.max_epoch=1", "run.dir=run") == 0
+    said, before = capsys.readouterr(), digests(workplace / "run")
+    assert train("optimization.max_epoch=1", "run.dir=run") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == said.out.splitlines()[-1]
+    assert digests(workplace / "run") == before
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]])
+def test_another_config_in_the_folder_of_a_run(flags, train, workplace, capsys):
+    assert train("optimization.max_epoch=1", "run.dir=run") == 0
+    before = digests(workplace / "run")
+    capsys.readouterr()
+    assert train("optimization.max_epoch=1", "model.layers=2", "run.dir=run", *flags) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"define: {workplace / 'run'} holds a run with another config ")
+    assert "(model.layers was 3, is 2)" in captured.err
+    assert captured.err.count("\n") == 1
+    assert digests(workplace / "run") == before
+
+
+def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
+    mine = workplace / "mine" / "thesis.pt"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    assert train("checkpoint.save_dir=mine", "run.dir=run") == 2
+    assert "mine is there without a run record" in capsys.readouterr().err
+    assert mine.read_text() == "years of work"
+    assert not (workplace / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("model.depht=3", "depht"),
+        ("+model.depht=3", "model.depht is unknown"),
+        ("nothing=1", "nothing"),
+        ("+nothing=1", "nothing is unknown"),
+        ("+optimization.nothing=1", "optimization.nothing is unknown"),
+        ("experiment=table_1c/gru", "table_1c/gru"),
+        ("scale=huge", "huge"),
+        ("scale=", "scale"),
+        ("model.depth=deep", "deep"),
+        ("seed=one", "one"),
+        ("seed=-1", "seed = -1"),
+        ("threads=0", "threads = 0"),
+        ("wandb=maybe", "wandb = 'maybe'"),
+        ("model.map_dim=0", "0 dimensions"),
+        ("model.map_dim=18", "n = 18 does not split into 4"),
+        ("model.expand_dim=8", "k = 8 is smaller than n = 16"),
+        ("model.layers=0", "layers = 0"),
+        ("model.word_dropout=1.0", "word_dropout = 1.0"),
+        ("model.connection=glue", "connection = 'glue'"),
+        ("task.bptt=0", "task.bptt = 0"),
+        ("task.min_bptt=0", "minimum"),
+        ("task.train_tokens=-1", "task.train_tokens = -1"),
+        ("task.autocast=fp8", "task.autocast = 'fp8'"),
+        ("dataset.batch_size=null", "dataset.batch_size"),
+        ("dataset.batch_size=5000", "5000"),
+        ("dataset.batch_size_valid=5000", "5000"),
+        ("optimization.lr=[]", "optimization.lr"),
+        ("optimization.lr=[0.0]", "optimization.lr"),
+        ("optimization.max_epoch=0", "never end"),
+        ("data_root=/nowhere", "no prepared corpus in /nowhere/python_docs"),
+        ("task.data=/nowhere", "no prepared corpus in /nowhere"),
+    ],
+)
+def test_bad_values_are_refused_before_anything_is_left(override, named, train, workplace, capsys):
+    assert train(override) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("define: ") and captured.err.count("\n") == 1
+    assert named in captured.err
+    assert list(workplace.iterdir()) == []

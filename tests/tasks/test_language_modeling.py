@@ -1,0 +1,149 @@
+"""The task's iterators: every token once, exact positions, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from define.data.streams import PAD_TARGET
+from define.errors import InputError
+from define.tasks.language_modeling import (
+    LanguageModelingTaskConfig,
+    StreamLanguageModelingTask,
+    own_columns,
+)
+
+RANDOM = {"bptt": 13, "random_bptt": True, "bptt_std": 3.0, "short_bptt_probability": 0.3}
+
+
+@pytest.fixture
+def make_task(corpus):
+    """(fields of the task's config) -> the task, with its training and validation split."""
+
+    def make(**fields) -> StreamLanguageModelingTask:
+        task = StreamLanguageModelingTask(
+            LanguageModelingTaskConfig(data=str(corpus.folder), **fields)
+        )
+        for split in ("train", "valid"):
+            task.load_dataset(split)
+        return task
+
+    return make
+
+
+def batches_of(task, split="train", streams=4, **arguments):
+    return task.get_batch_iterator(task.dataset(split), max_sentences=streams, **arguments)
+
+
+def targets_of(iterator) -> tuple[torch.Tensor, list[int]]:
+    """All targets (T, B) of the rest of an epoch, and the lengths of its windows."""
+    samples = list(iterator.next_epoch_itr())
+    return torch.cat([s["target"] for s in samples]), [s["length"] for s in samples]
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+@pytest.mark.parametrize(
+    ("train_tokens", "streams", "shards"), [(1213, 4, 2), (0, 3, 1), (17, 5, 3)]
+)
+def test_every_token_is_predicted_once_per_epoch(
+    split, train_tokens, streams, shards, make_task, corpus
+):
+    task = make_task(train_tokens=train_tokens, **RANDOM)
+    tokens = corpus.tokens[split]
+    if split == "train":
+        tokens = tokens[: train_tokens or None]
+    iterators = [
+        batches_of(task, split, streams, num_shards=shards, shard_id=shard)
+        for shard in range(shards)
+    ]
+    windows = []
+    for _ in range(3):
+        columns, lengths = [], []
+        for iterator in iterators:
+            targets, own = targets_of(iterator)
+            assert targets.shape[1] == streams
+            columns += [column[column != PAD_TARGET].numpy() for column in targets.T]
+            lengths.append(own)
+        np.testing.assert_array_equal(np.concatenate(columns), tokens)
+        assert all(own == lengths[0] for own in lengths), "workers must step together"
+        windows.append(lengths[0])
+    assert sum(windows[0]) == -(-len(tokens) // (streams * shards))
+    if split == "valid":
+        assert windows[0] == windows[1] and set(windows[0][:-1]) <= {RANDOM["bptt"]}
+    elif sum(windows[0]) > 50:
+        assert windows[0] != windows[1] != windows[2]
+
+
+def test_samples_count_what_they_score(make_task):
+    samples = list(batches_of(make_task(train_tokens=1213)).next_epoch_itr())
+    assert [s["first"] for s in samples] == [True] + [False] * (len(samples) - 1)
+    for sample in samples:
+        assert sample["ntokens"] == int((sample["target"] != PAD_TARGET).sum())
+        assert sample["length"] == len(sample["target"]) == len(sample["net_input"]["src_tokens"])
+    assert sum(s["ntokens"] for s in samples) == 1213
+
+
+@pytest.mark.parametrize("done", [0, 1, 5])
+def test_the_iterator_restores_its_position(done, make_task):
+    task = make_task(**RANDOM)
+    iterator = batches_of(task, seed=7)
+    list(iterator.next_epoch_itr())
+    samples = iterator.next_epoch_itr()
+    for _ in range(done):
+        next(samples)
+    assert iterator.iterations_in_epoch == done and not iterator.end_of_epoch()
+    restored = batches_of(task, seed=7)
+    restored.load_state_dict(iterator.state_dict())
+    assert restored.next_epoch_idx == 2
+    rest = list(samples)
+    again = list(restored.next_epoch_itr())
+    assert len(again) == len(rest) > 0
+    for one, other in zip(rest, again, strict=True):
+        assert torch.equal(one["target"], other["target"])
+        assert one["first"] == other["first"]
+    assert restored.end_of_epoch() and restored.next_epoch_idx == 3
+    assert restored.state_dict() == iterator.state_dict()
+
+
+def test_a_position_inside_an_epoch_holds_for_its_number_of_streams(make_task):
+    task = make_task()
+    iterator = batches_of(task, streams=6)
+    samples = iterator.next_epoch_itr()
+    next(samples)
+    batches_of(task, streams=3, num_shards=2).load_state_dict(iterator.state_dict())
+    with pytest.raises(InputError, match="6 streams, this run has 4"):
+        batches_of(task, streams=4).load_state_dict(iterator.state_dict())
+    list(samples)
+    batches_of(task, streams=4).load_state_dict(iterator.state_dict())
+
+
+def test_without_a_group_a_worker_owns_all_columns():
+    state = tuple((torch.rand(1, 3, 2), torch.rand(1, 3, 2)) for _ in range(2))
+    sample = {"nsentences": 3, "target": torch.zeros(1)}
+    for layer, restored in zip(state, own_columns(state, sample), strict=True):
+        for one, other in zip(layer, restored, strict=True):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"autocast": "fp8"}, "task.autocast = 'fp8'"),
+        ({"bptt": 0}, "task.bptt = 0"),
+        ({"train_tokens": -3}, "task.train_tokens = -3"),
+    ],
+)
+def test_bad_values_are_named(fields, named, make_task):
+    with pytest.raises(InputError, match=named):
+        make_task(**fields)
+
+
+def test_the_number_of_streams_is_needed(make_task):
+    with pytest.raises(InputError, match="dataset.batch_size"):
+        batches_of(make_task(), streams=None)
+
+
+def test_a_criterion_without_state_is_refused(make_task):
+    config = OmegaConf.create({"_name": "cross_entropy", "sentence_avg": True})
+    with pytest.raises(InputError, match="--criterion define_language_modeling"):
+        make_task().build_criterion(config)

@@ -1,0 +1,87 @@
+"""The README's commands are what the project understands."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from define.cli.main import build_parser
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def _commands() -> list[list[str]]:
+    text = "\n".join(_blocks("sh")).replace("\\\n", " ")
+    return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+COMMANDS = _commands()
+
+
+def test_every_command_of_the_readme_is_of_a_known_kind():
+    known = {"define", "scripts/reproduce.sh", "scripts/test.sh", "fairseq-train"}
+    known |= {"fairseq-hydra-train"}
+    assert {words[0] for words in COMMANDS} == known
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in COMMANDS if words[0] == "define"], ids=shlex.join
+)
+def test_define_commands(words):
+    args = build_parser().parse_args(words[1:])
+    if words[1] == "train":
+        from define.cli.train import jobs
+        from define.launch.compose import compose
+
+        composed = [compose(job) for job in jobs(args.overrides)]
+        assert {config.run.table for config in composed} == {"1c"}
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in COMMANDS if words[0].startswith("scripts/")], ids=shlex.join
+)
+def test_scripts_exist_and_explain_their_options(words):
+    script = ROOT / words[0]
+    assert script.stat().st_mode & 0o111
+    if words[0] == "scripts/reproduce.sh":
+        usage = subprocess.run([script, "--help"], capture_output=True, text=True, check=True)
+        options = [word for word in words[1:] if word.startswith("--")]
+        assert all(f"\n  {option} " in usage.stdout for option in options)
+        tables = [word for word in words[1:] if word.startswith("table_")]
+        assert all((ROOT / "configs" / "experiment" / table).is_dir() for table in tables)
+
+
+def test_fairseq_train_command_is_the_paper_recipe():
+    from fairseq import options
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    from define.launch.compose import compose
+
+    (words,) = [words for words in COMMANDS if words[0] == "fairseq-train"]
+    flags = [str(ROOT / "define") if word == "define" else word for word in words[1:]]
+    parser = options.get_training_parser()
+    args = options.parse_args_and_arch(parser, flags)
+    config = convert_namespace_to_omegaconf(args)
+    recipe = compose(["experiment=table_1c/awd_lstm_define", "scale=paper"])
+    for section in ("model", "task", "criterion", "optimizer", "lr_scheduler", "optimization"):
+        for key, value in recipe[section].items():
+            if (section, key) not in (("task", "data"), ("model", "_name")):
+                assert config[section][key] == value, f"{section}.{key}"
+    for key in ("batch_size", "batch_size_valid", "required_batch_size_multiple"):
+        assert config.dataset[key] == recipe.dataset[key]
+    assert config.common.seed == recipe.common.seed
+
+
+def test_library_example_runs():
+    scope: dict = {}
+    for block in _blocks("python"):
+        exec(block, scope)
+    assert scope["e_o"].shape == (1, 3, 256)
+    assert scope["embedding"].cached
