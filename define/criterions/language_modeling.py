@@ -9,6 +9,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 
 from define.data.streams import PAD_TARGET
+from define.errors import InputError
 
 
 @dataclass
@@ -31,6 +32,8 @@ class LanguageModelingCriterion(FairseqCriterion):
 
     def __init__(self, task, ar: float = 0.0, tar: float = 0.0):
         super().__init__(task)
+        if ar < 0 or tar < 0:
+            raise InputError(f"criterion.ar = {ar} and tar = {tar} must not be negative")
         self.ar, self.tar = ar, tar
 
     def forward(self, model, sample, reduce: bool = True):

@@ -86,7 +86,9 @@ def compose(overrides: list[str]) -> DictConfig:
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"config: {_one_sentence(error)}") from error
     if unknown := _undeclared(config):
-        raise InputError(f"config: {unknown[0]} is unknown; `define train --dry-run` shows all")
+        raise InputError(
+            f"config: {unknown[0]} is unknown; `define train --dry-run` shows all keys"
+        )
     for choice, value, choices in (
         ("scale", config.run.scale, SCALES),
         ("wandb", config.wandb, WANDB_MODES),
@@ -119,11 +121,15 @@ def _undeclared(config: DictConfig, prefix: str = "") -> list[str]:
 
 def _one_sentence(error: Exception) -> str:
     """The gist of Hydra's and OmegaConf's many-line messages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    gist = [line for line in lines if not re.match(r"(full_key|object_type|reference_type):", line)]
-    full_key = next((line.split(":", 1)[1].strip() for line in lines if "full_key:" in line), "")
-    sentence = "; ".join(gist[:4])
-    return f"{sentence} (at {full_key})" if full_key else sentence
+    if found := re.match(r"Could not override '([^']*)'", str(error)):
+        return f"{found[1]} is unknown; `define train --dry-run` shows all keys"
+    text = str(error).split("\nConfig search path:")[0]
+    if error.__cause__ is not None:
+        text += "\n" + str(error.__cause__).partition("\n")[0]
+    lines = [line.strip().rstrip(".;") for line in text.splitlines()]
+    details = r"(full_key|object_type|reference_type)[:=]"
+    gist = [line for line in lines if line and not re.match(details, line)]
+    return re.sub(r":[;,]", ":", ", ".join(gist))
 
 
 def fairseq_config(config: DictConfig) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import checkpoint_utils
+from fairseq import checkpoint_utils, optim
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig, OmegaConf
 
@@ -101,14 +101,20 @@ def check(config: DictConfig) -> corpora.Corpus:
     Returns:
         the corpus.
     Raises:
-        InputError: no corpus, or a value of `task`, `criterion`, `dataset` or `optimization` that
-            breaks a rule.
+        InputError: no corpus, or a value of fairseq's sections that breaks a rule.
     """
-    optimization = config.optimization
+    optimization, common = config.optimization, config.common
     if not (optimization.max_epoch > 0 or optimization.max_update > 0):
         raise InputError("training would never end; set optimization.max_epoch or max_update")
     if not optimization.lr or min(optimization.lr) <= 0:
         raise InputError(f"optimization.lr = {optimization.lr} must be greater than 0")
+    if common.fp16 or common.bf16 or common.amp:
+        raise InputError(
+            "common.fp16, bf16 and amp are not for these models; take task.autocast=bf16"
+        )
+    if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
+        raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
+    optim.build_optimizer(config.optimizer, [torch.nn.Parameter(torch.zeros(1))])
     task = StreamLanguageModelingTask(config.task)
     task.build_criterion(config.criterion)
     for split, streams in (
@@ -186,6 +192,10 @@ def _run_fairseq(config: DictConfig, observer: Observer) -> None:
     StreamLanguageModelingTask.observer = observer
     try:
         fairseq_main(OmegaConf.create(fairseq_config(config)))
+    except (FloatingPointError, OverflowError) as error:
+        raise InputError(
+            f"training has diverged ({error}); take a smaller optimization.lr"
+        ) from error
     finally:
         StreamLanguageModelingTask.observer = Observer()
 

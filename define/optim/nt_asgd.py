@@ -7,6 +7,7 @@ from fairseq.optim import FairseqOptimizer, register_optimizer
 from omegaconf import II
 
 from define.core.nt_asgd import NTASGD, NonMonotoneTrigger
+from define.errors import InputError
 
 
 @dataclass
@@ -24,6 +25,8 @@ class FairseqNTASGD(FairseqOptimizer):
 
     def __init__(self, cfg: NTASGDConfig, params):
         super().__init__(cfg)
+        if cfg.nonmono < 0:
+            raise InputError(f"optimizer.nonmono = {cfg.nonmono} must not be negative")
         self._optimizer = NTASGD(params, lr=cfg.lr[0], weight_decay=cfg.weight_decay)
         self.trigger = NonMonotoneTrigger(cfg.nonmono)
 

@@ -81,6 +81,11 @@ class StreamLanguageModelingTask(FairseqTask):
             raise InputError(
                 f"task.train_tokens = {cfg.train_tokens} must not be negative; 0 stands for all"
             )
+        if not (cfg.bptt_std >= 0 and 0 <= cfg.short_bptt_probability <= 1):
+            raise InputError(
+                f"task.bptt_std = {cfg.bptt_std} must not be negative and "
+                f"task.short_bptt_probability = {cfg.short_bptt_probability} must lie in [0, 1]"
+            )
         self.corpus = corpora.load(cfg.data)
         self._state: dict[str, State | None] = defaultdict(lambda: None)
         self._all_columns: State | None = None

@@ -137,6 +137,12 @@ def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
         ("task.min_bptt=0", "minimum"),
         ("task.train_tokens=-1", "task.train_tokens = -1"),
         ("task.autocast=fp8", "task.autocast = 'fp8'"),
+        ("task.bptt_std=-1", "task.bptt_std = -1"),
+        ("task.short_bptt_probability=2", "task.short_bptt_probability = 2"),
+        ("criterion.ar=-1", "criterion.ar = -1"),
+        ("optimizer.nonmono=-1", "optimizer.nonmono = -1"),
+        ("common.bf16=true", "task.autocast=bf16"),
+        ("dataset.disable_validation=true", "validation"),
         ("dataset.batch_size=null", "dataset.batch_size"),
         ("dataset.batch_size=5000", "5000"),
         ("dataset.batch_size_valid=5000", "5000"),
@@ -154,3 +160,12 @@ def test_bad_values_are_refused_before_anything_is_left(override, named, train, 
     assert captured.err.startswith("define: ") and captured.err.count("\n") == 1
     assert named in captured.err
     assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize("overrides", [["optimization.clip_norm=0"], []])
+def test_a_diverging_run_is_one_sentence(overrides, train, workplace, capsys):
+    assert train("optimization.lr=[1e9]", "run.dir=run", *overrides) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("define: training has diverged (")
+    assert captured.err.count("\n") == 1
+    assert read(workplace / "run")["status"] == "failed"
