@@ -64,6 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        reason = f"{error.filename}: {error.strerror}"
+        print(f"define: {reason}; check the path, its permissions and the disk", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -92,9 +92,20 @@ def _sweep(args: argparse.Namespace) -> int:
     failed, all_jobs = [], jobs(args.overrides)
     for number, job in enumerate(all_jobs, start=1):
         print(f"[{number}/{len(all_jobs)}] define train {' '.join(job)}", flush=True)
-        code = subprocess.call([sys.executable, "-m", "define", "train", *flags, *job])
+        code = _run_job([sys.executable, "-m", "define", "train", *flags, *job])
         if code:
             failed.append((job, code))
     for job, code in failed:
         print(f"define: failed with exit code {code}: {' '.join(job)}", file=sys.stderr)
     return max((code for _, code in failed), default=0)
+
+
+def _run_job(command: list[str]) -> int:
+    """The exit code of a job; an interruption is passed on to it, and it ends in its own time."""
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise

@@ -38,6 +38,8 @@ class RunConfig:
     dir: str = "${runs_root}/table_${run.table}/${run.row}/${run.scale}/${run.corpus}/seed_${seed}"
     score_test: bool = True
     """False for trials of a search, which must not look at the test set."""
+    test_batch_size: int = 1
+    """Streams of the final test evaluation (awd-lstm-lm, main.py)."""
     by_scale: dict[str, Any] = field(default_factory=dict)
     """scale -> what this row has for itself at that scale."""
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from define.data.corpora import get_spec
 from define.launch.counting import parameters
-from define.launch.train import existing, write_configs
+from define.launch.run_folder import existing, write_configs
 
 SHOWN = ("run", "seed", "task", "model", "criterion", "optimizer", "lr_scheduler", "optimization")
 FLOPS_PER_PARAMETER = 6

@@ -1,8 +1,6 @@
 """One training run: from a composed config to a finished record, resumable at any time."""
 
 import logging
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,84 +13,20 @@ from define.data import corpora
 from define.errors import InputError
 from define.evaluation import checkpoints
 from define.evaluation.perplexity import evaluate
-from define.files import atomic_write
 from define.launch import provenance
 from define.launch.compose import fairseq_config
 from define.launch.counting import parameters
 from define.launch.observer import RunObserver
+from define.launch.run_folder import (
+    alone,
+    existing,
+    last_checkpoint,
+    published_config,
+    write_configs,
+)
 from define.launch.tracking import make_tracker
 from define.results import records
 from define.tasks.language_modeling import Observer, StreamLanguageModelingTask
-
-TEST_BATCH = 1
-"""Streams of the final test evaluation (awd-lstm-lm, main.py: test_batch_size)."""
-
-PLACES = ("data_root", "runs_root", "threads", "wandb")
-"""Settings of a run that are not its recipe: a run may go on with others."""
-
-
-def comparable(config: dict[str, Any]) -> dict[str, Any]:
-    """A resolved config without what may differ between two starts of one run."""
-    own = {key: value for key, value in config.items() if key not in PLACES}
-    own["run"] = {k: v for k, v in own["run"].items() if k not in ("dir", "by_scale")}
-    own["task"] = {k: v for k, v in own["task"].items() if k != "data"}
-    return {k: v for k, v in own.items() if k != "checkpoint"}
-
-
-def differences(old: Any, new: Any, key: str = "") -> list[str]:
-    """Sentences such as "model.depth was 7, is 3", for every leaf that differs."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for name in sorted(old.keys() | new.keys()):
-            found += differences(old.get(name), new.get(name), f"{key}.{name}".lstrip("."))
-        return found
-    return [] if old == new else [f"{key} was {old}, is {new}"]
-
-
-def published_config(config: DictConfig) -> dict[str, Any]:
-    """The resolved config as the record keeps it, with no path of this machine."""
-    plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-    for section, key in (("run", "dir"), ("task", "data"), ("checkpoint", "save_dir")):
-        plain[section][key] = Path(plain[section][key]).name
-    return {k: v for k, v in plain.items() if k not in ("data_root", "runs_root")}
-
-
-def write_configs(config: DictConfig, folder: Path) -> Path:
-    """Writes the resolved config, and fairseq's part of it alone.
-
-    Returns:
-        the second file: `fairseq-hydra-train --config-dir FOLDER --config-name fairseq` takes it.
-    """
-    with atomic_write(folder / "config.yaml") as stream:
-        stream.write(OmegaConf.to_yaml(config, resolve=True))
-    path = folder / "fairseq.yaml"
-    with atomic_write(path) as stream:
-        stream.write(OmegaConf.to_yaml(OmegaConf.create(fairseq_config(config))))
-    return path
-
-
-def existing(config: DictConfig) -> dict[str, Any] | None:
-    """The record of an earlier start of the same run.
-
-    Raises:
-        InputError: the folder holds a run with another recipe, or checkpoints without a record.
-    """
-    path = Path(config.run.dir) / records.FILE_NAME
-    if not path.exists():
-        if Path(config.checkpoint.save_dir).exists():
-            raise InputError(
-                f"{config.checkpoint.save_dir} is there without a run record; remove it, or give "
-                f"this run a folder of its own with run.dir=FOLDER"
-            )
-        return None
-    old = records.read_plain(path)
-    changed = differences(comparable(old["config"]), comparable(published_config(config)))
-    if changed:
-        raise InputError(
-            f"{path.parent} holds a run with another config ({'; '.join(changed[:3])}); remove it, "
-            f"or give this run a folder of its own with run.dir=FOLDER"
-        )
-    return old
 
 
 def check(config: DictConfig) -> corpora.Corpus:
@@ -138,13 +72,24 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     Raises:
         InputError: no corpus, an impossible model, or a folder of another run.
     """
-    folder = Path(config.run.dir)
-    path = folder / records.FILE_NAME
     corpus = check(config)
     counts = parameters(config.model, corpus.types)
     record = existing(config)
     if record is not None and record["status"] == "finished":
         return record
+    with alone(Path(config.run.dir)):
+        return _train(config, corpus, counts, record, quiet)
+
+
+def _train(
+    config: DictConfig,
+    corpus: corpora.Corpus,
+    counts: dict[str, int],
+    record: dict[str, Any] | None,
+    quiet: bool,
+) -> dict[str, Any]:
+    folder = Path(config.run.dir)
+    path = folder / records.FILE_NAME
     torch.set_num_threads(config.threads)
     origin = provenance.collect(corpus.meta, config.common.cpu, config.threads)
     if record is None:
@@ -182,7 +127,7 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
 
 
 def _run_fairseq(config: DictConfig, observer: Observer) -> None:
-    last = _last_checkpoint(Path(config.checkpoint.save_dir))
+    last = last_checkpoint(Path(config.checkpoint.save_dir))
     if last is not None:
         updates = last["optimizer_history"][-1]["num_updates"]
         if 0 < config.optimization.max_update <= updates:
@@ -200,31 +145,6 @@ def _run_fairseq(config: DictConfig, observer: Observer) -> None:
         StreamLanguageModelingTask.observer = Observer()
 
 
-def _last_checkpoint(folder: Path) -> Mapping[str, Any] | None:
-    """The checkpoint that training goes on from; none before the first was written.
-
-    fairseq writes a checkpoint whole under one name and copies it to the others, of which the last
-    is checkpoint_last.pt: where that copy was cut short, it is made again.
-
-    Raises:
-        InputError: no checkpoint is readable.
-    """
-    last = folder / "checkpoint_last.pt"
-    others = sorted(set(folder.glob("checkpoint*.pt")) - {last}, key=lambda p: -p.stat().st_mtime)
-    for path in [last, *others]:
-        try:
-            checkpoint = checkpoints.load(path)
-        except InputError:
-            continue
-        if path != last:
-            with atomic_write(last, "wb") as target, open(path, "rb") as source:
-                shutil.copyfileobj(source, target)
-        return checkpoint
-    if last.exists() or others:
-        raise InputError(f"no checkpoint in {folder} is readable; remove the run and start again")
-    return None
-
-
 def final_scores(config: DictConfig, corpus: corpora.Corpus, quiet: bool) -> dict[str, Any]:
     """Valid and test perplexity of the best checkpoint; the only place where test is read."""
     best = checkpoints.load(Path(config.checkpoint.save_dir) / "checkpoint_best.pt")
@@ -233,7 +153,7 @@ def final_scores(config: DictConfig, corpus: corpora.Corpus, quiet: bool) -> dic
         model.cuda()
     batches = {"valid": config.dataset.batch_size_valid}
     if config.run.score_test:
-        batches["test"] = TEST_BATCH
+        batches["test"] = config.run.test_batch_size
     return {
         split: evaluate(model, corpus.tokens[split], corpus.eos, batch_size, quiet=quiet).to_json()
         for split, batch_size in batches.items()
