@@ -3,11 +3,13 @@
 import json
 import os
 import re
-import subprocess
+import signal
+import time
 
 import pytest
 from omegaconf import OmegaConf
 
+from define.cli import train as cli_train
 from define.cli.main import main
 from define.cli.train import jobs
 from define.errors import InputError
@@ -48,7 +50,7 @@ def test_a_sweep_starts_processes_and_reports_their_worst_code(monkeypatch, caps
         started.append((os.getpid(), command))
         return next(codes)
 
-    monkeypatch.setattr(subprocess, "call", call)
+    monkeypatch.setattr(cli_train, "_run_job", call)
     assert main(["train", "-m", "--quiet", "--dry-run", "seed=1,2,3", "threads=1"]) == 130
     flags = ["-m", "define", "train", "--dry-run", "--quiet"]
     assert [command[1:] for _, command in started] == [
@@ -59,6 +61,21 @@ def test_a_sweep_starts_processes_and_reports_their_worst_code(monkeypatch, caps
         " failed with exit code 1",
         " failed with exit code 130",
     ]
+
+
+def test_an_interrupted_sweep_lets_its_job_leave_a_whole_record(spawn_train, workplace):
+    process = spawn_train("-m", "seed=1,2", "optimization.max_epoch=500")
+    path, deadline = None, time.monotonic() + 60
+    while time.monotonic() < deadline:
+        path = next((workplace / "runs").rglob("record.json"), None)
+        if path is not None and json.loads(path.read_text(encoding="utf-8"))["epochs"]:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130, output
+    assert "[2/2]" not in output
+    assert json.loads(path.read_text(encoding="utf-8"))["status"] == "interrupted"
 
 
 @pytest.mark.parametrize(

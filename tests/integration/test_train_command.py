@@ -49,7 +49,9 @@ def test_the_record_of_a_finished_run(finished, corpus):
     assert speed["tokens_per_second"] == pytest.approx(5 * 1213 / speed["seconds"])
     assert record["provenance"]["data"]["types"] == corpus.types
     files = {path.name for path in finished.iterdir()}
-    assert files == {"record.json", "config.yaml", "fairseq.yaml", "train.log", "checkpoints"}
+    assert files == {
+        *("record.json", "config.yaml", "fairseq.yaml", "train.log", "checkpoints", ".lock")
+    }
     for place in (finished.parent, corpus.folder.parent):
         assert str(place) not in json.dumps(record), "a record must not name this machine's folders"
 
