@@ -1,8 +1,7 @@
-"""A toy corpus of three files, and Penn Treebank where it is at hand."""
+"""A toy corpus of three files."""
 
 import dataclasses
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -51,12 +50,3 @@ def toy_source(tmp_path) -> Path:
     for name, text in TOY_TEXT.items():
         (folder / name).write_bytes(text.encode())
     return folder
-
-
-@pytest.fixture
-def ptb_source() -> Path:
-    """The folder with Penn Treebank, or a skip."""
-    folder = os.environ.get("DEFINE_DATA_SOURCE")
-    if not folder:
-        pytest.skip("needs Penn Treebank: set DEFINE_DATA_SOURCE to a folder with ptb/ptb.*.txt")
-    return Path(folder)
