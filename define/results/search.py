@@ -12,15 +12,11 @@ from define.results.records import RunRecord
 from define.results.render import ABSENT, statistics
 from define.results.stats import summarise
 
-DERIVED = (
-    "seed",
-    "common.seed",
-    "optimizer.lr",
-    "lr_scheduler.lr",
-    "run.dir",
-    "checkpoint.save_dir",
-)
+DERIVED = ("seed", "common.seed", "optimizer.lr", "lr_scheduler.lr")
 """Config keys that follow from others, or that say which trial it is rather than what it tries."""
+
+BOOKKEEPING = ("run.", "checkpoint.")
+"""Sections of the config that say where a trial is kept, not what it tries."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,8 @@ def read_search(folder: Path) -> list[SearchTrial]:
 
 def _trials(of_row: Sequence[RunRecord]) -> list[SearchTrial]:
     configs = [_flat(record.config) for record in of_row]
-    keys = dict.fromkeys(key for config in configs for key in config if key not in DERIVED)
+    keys = dict.fromkeys(key for config in configs for key in config)
+    keys = [key for key in keys if key not in DERIVED and not key.startswith(BOOKKEEPING)]
     varied = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
     trials = [
         SearchTrial(

@@ -8,7 +8,8 @@ from define.results.search import read_search, search_grid
 
 def _config(lr, seed=1, **model):
     lists = {"optimization": {"lr": [lr], "clip_norm": 0.25}, "optimizer": {"lr": [lr]}}
-    return {"seed": seed, "common": {"seed": seed}, "model": model, **lists}
+    kept = {"run": {"dir": f"lr_{lr}"}, "checkpoint": {"save_dir": f"lr_{lr}"}}
+    return {"seed": seed, "common": {"seed": seed}, "model": model, **lists, **kept}
 
 
 def test_settings_are_what_differs_and_the_lowest_mean_of_each_row_is_marked(tmp_path, put):
