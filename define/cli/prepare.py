@@ -1,4 +1,4 @@
-"""`define prepare`: corpora from text files, from the network, or from Python itself."""
+"""`define prepare`: corpora from text files or archives, from the network, or generated."""
 
 import argparse
 import os
@@ -12,6 +12,9 @@ examples:
   define prepare python_docs                    build the embedded corpus, no network needed
   define prepare ptb --source ~/corpora         from ~/corpora/ptb.*.txt or ~/corpora/ptb/ptb.*.txt
   define prepare ptb --output data              download into data/raw/ptb, prepare data/ptb
+  define prepare wikitext-103                   download wikitext-103-v1.zip (some 190 MB)
+  define prepare wikitext-103 --source ~/zips   from ~/zips/wikitext-103-v1.zip, or its text files
+  define prepare zipf                           synthetic, 267,735 types, for trials of size
 """
 
 
@@ -20,8 +23,8 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         "prepare",
         help="make a corpus ready for training",
-        description="Check the text files of a corpus (SHA-256, tokens, types) and turn them into "
-        "token ids. A corpus that is already prepared and intact is left as it is.",
+        description="Check the text files of a corpus (checksums, lines, tokens, types) and turn "
+        "them into token ids. A corpus that is already prepared and intact is left as it is.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -31,7 +34,7 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         "--source",
         metavar="DIR",
         default=os.environ.get("DEFINE_DATA_SOURCE") or None,
-        help="folder with the text files, or with a subfolder NAME that has them "
+        help="folder with the text files or their zip, or with a subfolder NAME that has them "
         "(default: the environment variable DEFINE_DATA_SOURCE; without it, download)",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Fetching a file from the first mirror that has it, resumed, and checked by its SHA-256."""
+"""Fetching a file from the first mirror that has it, resumed, and checked by its checksum."""
 
 import http.client
 import urllib.error
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from define.data import checksums
 from define.errors import InputError
-from define.files import sha256
 
 TIMEOUT_SECONDS = 30
 ATTEMPTS_PER_MIRROR = 2
@@ -18,25 +18,26 @@ USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/1
 
 def download(
     name: str,
-    digest: str,
+    checksum: str,
     mirrors: tuple[str, ...],
     cache: Path,
     note: str = "",
     quiet: bool = False,
 ) -> Path:
-    """Returns `cache / name` with SHA-256 `digest`, downloading it where it is not there yet.
+    """Returns `cache / name` with that checksum, downloading it where it is not there yet.
 
     What arrived before a failure stays in `<name>.part` and is continued by the next attempt; a
     file with a wrong checksum is deleted and fetched anew.
 
     Args:
+        checksum: "algorithm:digits", the algorithm one of hashlib's.
         mirrors: URL prefixes, tried in order.
         note: what else the user can do; ends the message when every mirror failed.
     Raises:
         InputError: no mirror delivered the right file.
     """
     target = cache / name
-    if target.exists() and sha256(target) == digest:
+    if target.exists() and checksums.like(target, checksum) == checksum:
         return target
     cache.mkdir(parents=True, exist_ok=True)
     part = cache / f"{name}.part"
@@ -47,12 +48,12 @@ def download(
         except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {error}")
             continue
-        found = sha256(part)
-        if found == digest:
+        found = checksums.like(part, checksum)
+        if found == checksum:
             part.replace(target)
             return target
         part.unlink()
-        failures.append(f"{url}: expected SHA-256 {digest}, found {found}")
+        failures.append(f"{url}: expected {checksum}, found {found}")
     tried = "; ".join(dict.fromkeys(failures))
     raise InputError(f"{name} could not be downloaded ({tried}). {note}".rstrip())
 

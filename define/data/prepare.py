@@ -3,14 +3,16 @@
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from tqdm import tqdm
 
 from define import __version__
 from define.data.corpora import DICTIONARY, META, SPLITS, Corpus, CorpusSpec, get_spec, load
-from define.data.download import download as download_file
+from define.data.source import check, find
 from define.data.vocabulary import Vocabulary
 from define.errors import InputError
 from define.files import sha256, write_json
@@ -30,8 +32,8 @@ def prepare(
     Where `output` already holds the corpus, intact, it is returned as it is.
 
     Args:
-        source: folder with the text files, or with a subfolder `name` that has them; None
-            downloads. Ignored for a corpus that is generated.
+        source: folder with the text files or their archive, or with a subfolder `name` that has
+            them; None downloads. Ignored for a corpus that is generated.
         download: whether the network may be used when there is no `source`.
         quiet: no progress bars.
         force: prepare again even if `output` is valid.
@@ -50,16 +52,15 @@ def prepare(
         if spec.generate:
             lines, source_sha256 = spec.generate(), {}
         else:
-            files = _find(spec, source, download, cache, quiet)
-            source_sha256 = _checksums(spec, files)
-            lines = {split: TextLines(path) for split, path in files.items()}
+            lines = find(spec, source, download, cache, quiet)
+            source_sha256 = check(spec, lines)
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             prefix=f".{name}.", suffix=".tmp", dir=output.parent
         ) as workspace:
             built = Path(workspace, "built")
             built.mkdir()
-            _write(spec, lines, source_sha256, built)
+            _write(spec, lines, source_sha256, built, quiet)
             _install(built, output, Path(workspace, "replaced"))
     except OSError as error:
         # Another process may have prepared the same corpus in the meantime.
@@ -72,25 +73,27 @@ def prepare(
     return load(output)
 
 
-class TextLines:
-    """The lines of a text file, which can be read more than once."""
-
-    def __init__(self, path: Path):
-        self._path = path
-
-    def __iter__(self) -> Iterator[str]:
-        # Only "\n" ends a line: a stray "\r" inside a sentence must not add an <eos>.
-        with open(self._path, encoding="utf-8", newline="\n") as stream:
-            yield from stream
-
-
 def _valid(spec: CorpusSpec, output: Path) -> Corpus | None:
+    """The corpus in `output`, if it is intact and was made from files that `spec` accepts."""
     try:
         corpus = load(output)
     except InputError:
         return None
-    same_source = corpus.meta.get("source_sha256") == dict(spec.sha256)
-    return corpus if corpus.name == spec.name and same_source else None
+    made_from = corpus.meta.get("source_sha256", {})
+    same = (
+        corpus.name == spec.name
+        and spec.tokens.items() <= corpus.meta["tokens"].items()
+        and spec.types in (None, corpus.types)
+        and made_from.keys() == spec.checksums.keys()
+        and all(_may_be(digest, spec.checksums[file]) for file, digest in made_from.items())
+    )
+    return corpus if same else None
+
+
+def _may_be(sha256_digest: str, accepted: tuple[str, ...]) -> bool:
+    """Whether a file with this SHA-256 can have one of the accepted checksums."""
+    others = any(not checksum.startswith("sha256:") for checksum in accepted)
+    return others or f"sha256:{sha256_digest}" in accepted
 
 
 def _refuse_foreign(output: Path) -> None:
@@ -105,59 +108,31 @@ def _refuse_foreign(output: Path) -> None:
         )
 
 
-def _find(
-    spec: CorpusSpec, source: str | Path | None, download: bool, cache: Path, quiet: bool
-) -> dict[str, Path]:
-    """The text file of each split, from `source`, or else downloaded into `cache`."""
-    if source is not None:
-        for folder in (Path(source), Path(source, spec.name)):
-            found = {split: folder / file for split, file in spec.files.items()}
-            if all(path.is_file() for path in found.values()):
-                return found
-        raise InputError(
-            f"Neither {source} nor its subfolder {spec.name} holds "
-            f"{', '.join(spec.files.values())}; name the folder that does with --source, or name "
-            "none (and unset DEFINE_DATA_SOURCE) to download the files."
+def _write(
+    spec: CorpusSpec,
+    lines: Mapping[str, Iterable[str]],
+    source_sha256: dict[str, str],
+    folder: Path,
+    quiet: bool,
+) -> None:
+    """Writes the prepared files into `folder`; `lines` maps each split to its lines."""
+
+    def watched(task: str, split: str) -> Iterable[str]:
+        # Only corpora that take seconds show a bar.
+        total = spec.lines.get(split)
+        title = f"{task} {split}"
+        return tqdm(
+            lines[split], title, total, unit=" lines", mininterval=1, delay=1, disable=quiet
         )
-    if download:
-        return {
-            split: download_file(
-                file, spec.sha256[file], spec.mirrors, cache, spec.download_note, quiet
-            )
-            for split, file in spec.files.items()
-        }
-    found = {split: cache / file for split, file in spec.files.items()}
-    missing = [str(path) for path in found.values() if not path.is_file()]
-    if missing:
-        raise InputError(
-            f"{missing[0]} is missing and downloads are switched off; name a folder with --source "
-            "or drop --no-download."
-        )
-    return found
 
-
-def _checksums(spec: CorpusSpec, files: dict[str, Path]) -> dict[str, str]:
-    """File name -> SHA-256 of the text files, after comparing them with the published ones."""
-    found = {path.name: sha256(path) for path in files.values()}
-    for path in files.values():
-        if found[path.name] != spec.sha256[path.name]:
-            raise InputError(
-                f"{path} is not the published file: expected SHA-256 {spec.sha256[path.name]}, "
-                f"found {found[path.name]}; replace it with an unchanged copy."
-            )
-    return found
-
-
-def _write(spec: CorpusSpec, lines: dict, source_sha256: dict[str, str], folder: Path) -> None:
-    """Writes the prepared files into `folder`; `lines` maps each split to its iterable of lines."""
-    vocabulary = Vocabulary.build(lines["train"])
+    vocabulary = Vocabulary.build(watched("counting", "train"))
     vocabulary.save(folder / DICTIONARY)
-    tokens = {}
+    tokens, ends = {}, {}
     for split in SPLITS:
-        ids = vocabulary.encode(lines[split])
-        np.save(folder / f"{split}.npy", ids)
-        tokens[split] = len(ids)
+        chunks = vocabulary.encode(watched("encoding", split))
+        tokens[split], ends[split] = _save(folder / f"{split}.npy", chunks, vocabulary.eos)
     for what, found, expected in [
+        *((f"{split} lines", ends[split], spec.lines.get(split)) for split in SPLITS),
         *((f"{split} tokens", tokens[split], spec.tokens.get(split)) for split in SPLITS),
         ("types", len(vocabulary), spec.types),
     ]:
@@ -179,6 +154,37 @@ def _write(spec: CorpusSpec, lines: dict, source_sha256: dict[str, str], folder:
     if spec.generate:
         meta["python"] = platform.python_version()
     write_json(folder / META, meta)
+
+
+def _save(path: Path, chunks: Iterable[np.ndarray], eos: int) -> tuple[int, int]:
+    """Writes what `np.save` writes of the concatenated int32 `chunks`, one chunk at a time.
+
+    Returns:
+        The number of tokens, and how many of them are `<eos>`.
+    """
+    tokens = ends = 0
+    with open(path, "wb") as stream:
+        _write_header(stream, tokens)
+        start = stream.tell()
+        for chunk in chunks:
+            stream.write(chunk.tobytes())
+            tokens += len(chunk)
+            ends += int(np.count_nonzero(chunk == eos))
+        stream.seek(0)
+        # NumPy leaves room in the header for the length to grow.
+        _write_header(stream, tokens)
+        if stream.tell() != start:
+            raise RuntimeError(f"the header of {path} grew from {start} to {stream.tell()} bytes")
+    return tokens, ends
+
+
+def _write_header(stream: IO[bytes], tokens: int) -> None:
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(np.int32)),
+        "fortran_order": False,
+        "shape": (tokens,),
+    }
+    np.lib.format.write_array_header_1_0(stream, header)
 
 
 def _install(built: Path, output: Path, replaced: Path) -> None:

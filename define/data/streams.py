@@ -14,10 +14,10 @@ PAD_TARGET = -1
 class Streams:
     """Cuts a corpus into `batch_size` contiguous streams, side by side, of which a shard owns some.
 
-    Stream lengths differ by at most one. A stream predicts its own tokens; its first input is the
-    token before them in the corpus, `<eos>` before the very first. So one pass over the windows of
-    all shards predicts every token of the corpus exactly once, and nothing is trimmed. Streams that
-    end early go on with input `<eos>` and target `PAD_TARGET`.
+    Stream lengths differ by at most `alignment`. A stream predicts its own tokens; its first input
+    is the token before them in the corpus, `<eos>` before the very first. So one pass over the
+    windows of all shards predicts every token of the corpus exactly once, and nothing is trimmed.
+    Streams that end early go on with input `<eos>` and target `PAD_TARGET`.
 
     Args:
         tokens: token ids (T,), any integer type; may be memory-mapped.
@@ -29,6 +29,9 @@ class Streams:
             with `PAD_TARGET` as targets, to enter its own part with a warm state. Streams near the
             start have fewer tokens before them and read those. As it grows, the batched result
             tends to that of one stream over the whole corpus.
+        alignment: streams begin at multiples of it, so that their lengths differ by at most so
+            much. With `burn_in` a multiple too, windows of that length are the windows that one
+            stream over the whole corpus has.
     Raises:
         InputError: an argument breaks a rule above.
     """
@@ -41,16 +44,17 @@ class Streams:
         shard: int = 0,
         num_shards: int = 1,
         burn_in: int = 0,
+        alignment: int = 1,
     ):
-        if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
+        _check_tokens(tokens)
+        if alignment < 1:
+            raise InputError(f"The alignment is {alignment} tokens; use 1 or more.")
+        blocks = -(-len(tokens) // alignment)
+        if not 1 <= batch_size <= blocks:
+            whole = f", cut at multiples of {alignment}" if alignment > 1 else ""
             raise InputError(
-                f"Streams need a one-dimensional array of integer token ids, got shape "
-                f"{tokens.shape} of {tokens.dtype}; load the corpus with define.data.corpora.load."
-            )
-        if not 1 <= batch_size <= len(tokens):
-            raise InputError(
-                f"A batch size of {batch_size} does not fit a corpus of {len(tokens)} tokens; "
-                f"choose one from 1 to {len(tokens)}."
+                f"A batch size of {batch_size} does not fit a corpus of {len(tokens)} tokens"
+                f"{whole}; choose one from 1 to {blocks}."
             )
         if not 0 <= shard < num_shards:
             raise InputError(
@@ -68,7 +72,8 @@ class Streams:
 
         self._tokens = tokens
         self._eos = eos
-        edges = np.arange(batch_size + 1, dtype=np.int64) * len(tokens) // batch_size
+        edges = np.arange(batch_size + 1, dtype=np.int64) * blocks // batch_size * alignment
+        edges[-1] = len(tokens)
         warm_up = np.minimum(edges[:-1], burn_in)
         lengths = warm_up + np.diff(edges)
         self.steps = int(lengths.max())
@@ -98,12 +103,76 @@ class Streams:
         step_L1 = np.arange(start, start + length)[:, None]
         ended_LB = step_L1 >= self._lengths
         position_LB = np.where(ended_LB, 0, self._first + step_L1)
-        targets_LB = self._tokens[position_LB].astype(np.int64)
-        inputs_LB = self._tokens[np.maximum(position_LB - 1, 0)].astype(np.int64)
-        # Position 0: the very first input, and all streams that have ended.
-        inputs_LB[position_LB == 0] = self._eos
-        targets_LB[ended_LB | (step_L1 < self._warm_up)] = PAD_TARGET
-        return inputs_LB, targets_LB
+        predicted_LB = ~ended_LB & (step_L1 >= self._warm_up)
+        return _read(self._tokens, self._eos, position_LB, predicted_LB)
+
+
+class SlidingWindows:
+    """Cuts a corpus into windows that know nothing of each other but what they read again.
+
+    A window predicts its own `length` tokens (the last one what is left), after it has read the
+    `context` tokens before them, fewer near the start. Windows stand side by side in batches;
+    steps that predict nothing have target `PAD_TARGET`.
+
+    Args:
+        tokens, eos: as for `Streams`.
+        batch_size: windows of a batch; the last one has what is left.
+    Raises:
+        InputError: an argument breaks a rule above.
+    """
+
+    def __init__(self, tokens: np.ndarray, eos: int, length: int, context: int, batch_size: int):
+        _check_tokens(tokens)
+        if length < 1 or context < 0 or batch_size < 1:
+            raise InputError(
+                f"Sliding windows need a length and a batch size of at least 1 and a context of at "
+                f"least 0; got {length}, {batch_size} and {context}."
+            )
+        self._tokens, self._eos = tokens, eos
+        self._length, self._context, self._batch_size = length, context, batch_size
+        self._starts = np.arange(0, len(tokens), length)
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        return -(-len(self._starts) // self._batch_size)
+
+    def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets of a batch: two int64 arrays (L, B), L = context + length.
+
+        Raises:
+            ValueError: there is no such batch.
+        """
+        if not 0 <= index < len(self):
+            raise ValueError(f"batch {index} is not within [0, {len(self)})")
+        start_B = self._starts[index * self._batch_size : (index + 1) * self._batch_size]
+        step_L1 = np.arange(self._context + self._length)[:, None]
+        position_LB = np.maximum(start_B - self._context, 0) + step_L1
+        end_B = np.minimum(start_B + self._length, len(self._tokens))
+        predicted_LB = (position_LB >= start_B) & (position_LB < end_B)
+        position_LB[position_LB >= len(self._tokens)] = 0
+        return _read(self._tokens, self._eos, position_LB, predicted_LB)
+
+
+def _check_tokens(tokens: np.ndarray) -> None:
+    if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
+        raise InputError(
+            f"Streams need a one-dimensional array of integer token ids, got shape "
+            f"{tokens.shape} of {tokens.dtype}; load the corpus with define.data.corpora.load."
+        )
+
+
+def _read(
+    tokens: np.ndarray, eos: int, position_LB: np.ndarray, predicted_LB: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens before the positions, and those at them where they are predicted.
+
+    Position 0, whose input is `eos`, also stands for steps after the end of a stream.
+    """
+    inputs_LB = tokens[np.maximum(position_LB - 1, 0)].astype(np.int64)
+    inputs_LB[position_LB == 0] = eos
+    targets_LB = tokens[position_LB].astype(np.int64)
+    targets_LB[~predicted_LB] = PAD_TARGET
+    return inputs_LB, targets_LB
 
 
 def bptt_lengths(

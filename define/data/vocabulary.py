@@ -1,7 +1,7 @@
 """The types of a corpus and their ids, in frequency order."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,9 @@ from define.files import atomic_write
 
 EOS = "<eos>"
 UNK = "<unk>"
+
+TOKENS_PER_CHUNK = 1 << 20
+"""How many ids are encoded before they are handed on."""
 
 
 class Vocabulary:
@@ -25,7 +28,7 @@ class Vocabulary:
             raise ValueError(f"{len(types)} types but {len(counts)} counts")
         self.types = types
         self.counts = counts
-        self._ids = {word: i for i, word in enumerate(types)}
+        self._ids = _Ids((word, i) for i, word in enumerate(types))
         if len(self._ids) != len(types):
             duplicate = next(word for word, n in Counter(types).items() if n > 1)
             raise InputError(f"The vocabulary lists {duplicate!r} twice; list every type once.")
@@ -47,9 +50,10 @@ class Vocabulary:
         """Reads what `save` wrote.
 
         Raises:
-            InputError: a line is not "type count".
+            InputError: a line is not "type count", or a count exceeds the one before it.
         """
-        types, counts = [], []
+        types: list[str] = []
+        counts: list[int] = []
         with open(path, encoding="utf-8", newline="\n") as stream:
             for number, line in enumerate(stream, start=1):
                 word, _, count = line.rstrip("\n").partition(" ")
@@ -60,6 +64,12 @@ class Vocabulary:
                     )
                 types.append(word)
                 counts.append(int(count))
+                if counts[-1] > counts[max(0, number - 2)]:
+                    raise InputError(
+                        f"{path}, line {number}: {word!r} occurs {count} times, more often than "
+                        f"{types[-2]!r} in the line before, but types must be in frequency order; "
+                        "prepare the corpus again with `define prepare`."
+                    )
         return cls(types, counts)
 
     def save(self, path: str | Path) -> None:
@@ -86,24 +96,34 @@ class Vocabulary:
         Raises:
             InputError: the word is unknown and there is no `<unk>`.
         """
-        found = self._ids.get(word, self._ids.get(UNK))
-        if found is None:
+        return self._ids[word]
+
+    def encode(self, lines: Iterable[str]) -> Iterator[np.ndarray]:
+        """Token ids of `lines`, each closed by `<eos>`, in pieces so that memory stays bounded.
+
+        Yields:
+            int32 arrays of whole lines, about `TOKENS_PER_CHUNK` ids each.
+        Raises:
+            InputError: as `index`.
+        """
+        ids: list[int] = []
+        for line in lines:
+            ids.extend(map(self._ids.__getitem__, line.split()))
+            ids.append(self.eos)
+            if len(ids) >= TOKENS_PER_CHUNK:
+                yield np.array(ids, dtype=np.int32)
+                ids.clear()
+        if ids:
+            yield np.array(ids, dtype=np.int32)
+
+
+class _Ids(dict[str, int]):
+    """Word -> id, with the one rule for unknown words."""
+
+    def __missing__(self, word: str) -> int:
+        if UNK not in self:
             raise InputError(
                 f"The word {word!r} is not among the {len(self)} types of the vocabulary, which "
                 f"has no {UNK}; build the vocabulary from a text that holds it."
             )
-        return found
-
-    def encode(self, lines: Iterable[str]) -> np.ndarray:
-        """Token ids of `lines`, each closed by `<eos>`.
-
-        Returns:
-            int32 array (T,), T the number of words plus the number of lines.
-        """
-
-        def ids():
-            for line in lines:
-                yield from map(self.index, line.split())
-                yield self.eos
-
-        return np.fromiter(ids(), dtype=np.int32)
+        return self[UNK]

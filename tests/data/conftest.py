@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,10 @@ TOY_TEXT = {
 }
 
 
+def checksum(content: bytes, algorithm: str = "sha256") -> str:
+    return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+
+
 @pytest.fixture
 def toy(monkeypatch) -> corpora.CorpusSpec:
     """Registers the corpus "toy": 12 + 3 + 5 tokens, 5 types."""
@@ -23,7 +29,8 @@ def toy(monkeypatch) -> corpora.CorpusSpec:
         title="Toy",
         licence="None.",
         files={split: f"toy.{split}.txt" for split in corpora.SPLITS},
-        sha256={name: hashlib.sha256(text.encode()).hexdigest() for name, text in TOY_TEXT.items()},
+        checksums={name: (checksum(text.encode()),) for name, text in TOY_TEXT.items()},
+        lines={"train": 3, "valid": 1, "test": 2},
         tokens={"train": 12, "valid": 3, "test": 5},
         types=5,
         download_note="Name a folder with --source.",
@@ -34,10 +41,11 @@ def toy(monkeypatch) -> corpora.CorpusSpec:
 
 @pytest.fixture
 def change_toy(toy, monkeypatch):
-    """Registers the toy corpus again, with other fields."""
+    """Registers the toy corpus as it is now, with other fields."""
 
     def change(**fields):
-        monkeypatch.setitem(corpora.REGISTRY, "toy", dataclasses.replace(toy, **fields))
+        changed = dataclasses.replace(corpora.REGISTRY["toy"], **fields)
+        monkeypatch.setitem(corpora.REGISTRY, "toy", changed)
 
     return change
 
@@ -50,3 +58,27 @@ def toy_source(tmp_path) -> Path:
     for name, text in TOY_TEXT.items():
         (folder / name).write_bytes(text.encode())
     return folder
+
+
+@pytest.fixture
+def zipped():
+    """Makes a zip archive, compressed, of a mapping from names to texts."""
+
+    def make(files: dict[str, str]) -> bytes:
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
+        return stream.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def toy_zip(change_toy, zipped) -> bytes:
+    """Registers the toy corpus as one that comes in toy.zip; returns the archive."""
+    content = zipped(
+        {"toy/README": "x", **{f"toy/{name}": text for name, text in TOY_TEXT.items()}}
+    )
+    change_toy(archive=corpora.Archive("toy.zip", checksum(content, "md5"), "toy"))
+    return content

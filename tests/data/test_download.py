@@ -12,7 +12,7 @@ from define.data.prepare import prepare
 from define.errors import InputError
 
 CONTENT = bytes(range(256)) * 1000
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
+DIGEST = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -59,9 +59,9 @@ def server(monkeypatch):
     thread.join()
 
 
-def get(server, cache, *mirrors, digest=DIGEST):
+def get(server, cache, *mirrors, checksum=DIGEST):
     urls = tuple(server.url(mirror) for mirror in mirrors)
-    return download("file", digest, urls, cache, "Use --source.", quiet=True)
+    return download("file", checksum, urls, cache, "Use --source.", quiet=True)
 
 
 def test_download_then_cache(server, tmp_path):
@@ -129,6 +129,15 @@ def test_ctrl_c_keeps_the_partial_file_for_the_next_call(server, tmp_path, monke
     assert server.requests[-1][1].startswith("bytes=")
 
 
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256"])
+def test_any_checksum_will_do(server, tmp_path, algorithm):
+    digits = hashlib.new(algorithm, CONTENT).hexdigest()
+    path = get(server, tmp_path, "bad", "good", checksum=f"{algorithm}:{digits}")
+    assert path.read_bytes() == CONTENT
+    with pytest.raises(InputError, match=f"expected {algorithm}:0, found {algorithm}:{digits}"):
+        get(server, tmp_path, "good", checksum=f"{algorithm}:0")
+
+
 def test_prepare_by_download(server, toy, change_toy, toy_source, tmp_path):
     server.contents = {path.name: path.read_bytes() for path in toy_source.iterdir()}
     change_toy(mirrors=(server.url("absent"), server.url("good")))
@@ -146,6 +155,32 @@ def test_prepare_by_download_of_wrong_files_leaves_nothing(
 ):
     server.contents = {path.name: path.read_bytes() for path in toy_source.iterdir()}
     change_toy(mirrors=(server.url("bad"),))
-    with pytest.raises(InputError, match=toy.sha256["toy.train.txt"]):
+    with pytest.raises(InputError, match=toy.checksums["toy.train.txt"][0]):
+        prepare("toy", tmp_path / "data" / "toy", quiet=True)
+    assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []
+
+
+def test_prepare_by_download_of_an_archive(server, change_toy, toy_zip, toy_source, tmp_path):
+    server.contents = {"toy.zip": toy_zip}
+    change_toy(mirrors=tuple(server.url(mirror) for mirror in ("absent", "bad", "short")))
+    data = tmp_path / "data"
+    corpus = prepare("toy", data / "toy", quiet=True)
+    assert [mirror for mirror, *_ in server.requests[-2:]] == ["short", "short"]
+    assert server.requests[-1][1] == f"bytes={len(toy_zip) // 2}-"
+    assert [path.name for path in (data / "raw" / "toy").iterdir()] == ["toy.zip"]
+    plain = prepare("toy", tmp_path / "plain" / "toy", source=toy_source)
+    assert corpus.meta == plain.meta
+    asked = len(server.requests)
+    prepare("toy", data / "toy", quiet=True, force=True)
+    prepare("toy", data / "toy", quiet=True, force=True, download=False)
+    assert len(server.requests) == asked
+
+
+def test_prepare_by_download_of_a_wrong_archive_leaves_nothing(
+    server, change_toy, toy_zip, tmp_path
+):
+    server.contents = {"toy.zip": toy_zip}
+    change_toy(mirrors=(server.url("bad"),))
+    with pytest.raises(InputError, match=r"toy.zip could not .* expected md5:.*--source"):
         prepare("toy", tmp_path / "data" / "toy", quiet=True)
     assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from define.data.streams import PAD_TARGET, Streams, bptt_lengths
+from define.data.streams import PAD_TARGET, SlidingWindows, Streams, bptt_lengths
 from define.errors import InputError
 
 EOS = 0
@@ -96,6 +96,68 @@ def test_burn_in_gives_batched_evaluation_the_context_of_batch_one():
     assert context_sums(tokens, batch_size=9, burn_in=memory - 2, memory=memory) != alone
 
 
+@pytest.mark.parametrize("burn_in", [0, 6, 12, 600])
+@pytest.mark.parametrize(("size", "batch_size"), [(5, 1), (31, 6), (211, 9), (216, 4), (217, 36)])
+def test_aligned_streams_have_the_windows_of_one_stream(size, batch_size, burn_in):
+    tokens, length = corpus(size), 6
+    one = Streams(tokens, EOS, 1)
+    expected = [
+        tuple(one.window(start, min(length, size - start))[0][:, 0])
+        for start in range(0, size, length)
+    ]
+    streams = Streams(tokens, EOS, batch_size, burn_in=burn_in, alignment=length)
+    times_predicted = np.zeros(size, dtype=int)
+    for start in range(0, streams.steps, length):
+        inputs, targets = streams.window(start, min(length, streams.steps - start))
+        for column, own in zip(inputs.T, targets.T, strict=True):
+            predicted = own[own != PAD_TARGET]
+            np.add.at(times_predicted, predicted - FIRST_ID, 1)
+            if len(predicted):
+                assert tuple(column[: len(predicted)]) == expected[(predicted[0] - FIRST_ID) // 6]
+                assert (own[: len(predicted)] == predicted).all()
+    assert (times_predicted == 1).all()
+    assert streams.scored_tokens == size
+
+
+def test_lengths_of_aligned_streams_are_nearly_equal():
+    _, targets = (streams := Streams(corpus(217), EOS, 4, alignment=6)).window(0, streams.steps)
+    assert (targets != PAD_TARGET).sum(axis=0).tolist() == [54, 54, 54, 55]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 500])
+@pytest.mark.parametrize(("length", "context"), [(1, 0), (1, 9), (7, 0), (7, 3), (5, 60), (300, 2)])
+def test_sliding_windows_read_their_context(length, context, batch_size):
+    size = 101
+    windows = SlidingWindows(corpus(size), EOS, length, context, batch_size)
+    stream = np.array([EOS, *corpus(size)])
+    times_predicted = np.zeros(size, dtype=int)
+    for index in range(len(windows)):
+        inputs, targets = windows.batch(index)
+        assert inputs.shape == targets.shape and inputs.dtype == targets.dtype == np.int64
+        assert len(inputs) == context + length
+        assert inputs.shape[1] <= batch_size
+        for column, own in zip(inputs.T, targets.T, strict=True):
+            steps = np.flatnonzero(own != PAD_TARGET)
+            places = own[steps] - FIRST_ID
+            np.add.at(times_predicted, places, 1)
+            assert places[0] % length == 0 and len(places) == min(length, size - places[0])
+            first = max(places[0] - context, 0)
+            assert steps.tolist() == (places - first).tolist()
+            np.testing.assert_array_equal(column[: steps[-1] + 1], stream[first : places[-1] + 1])
+    assert (times_predicted == 1).all()
+
+
+@pytest.mark.parametrize("change", [{"length": 0}, {"context": -1}, {"batch_size": 0}])
+def test_bad_sliding_windows_are_named(change):
+    arguments = {"tokens": corpus(11), "eos": EOS, "length": 3, "context": 1, "batch_size": 2}
+    with pytest.raises(InputError, match="at least 1"):
+        SlidingWindows(**{**arguments, **change})
+    with pytest.raises(InputError, match="float64"):
+        SlidingWindows(**{**arguments, "tokens": np.zeros(9)})
+    with pytest.raises(ValueError, match="not within"):
+        SlidingWindows(**arguments).batch(2)
+
+
 def test_memory_mapped_tokens(tmp_path):
     np.save(tmp_path / "tokens.npy", corpus(50))
     mapped = np.load(tmp_path / "tokens.npy", mmap_mode="r")
@@ -116,6 +178,8 @@ def test_memory_mapped_tokens(tmp_path):
         ({"shard": -1}, "Shard -1"),
         ({"num_shards": 0}, "of 0"),
         ({"burn_in": -1}, "burn-in is -1"),
+        ({"alignment": 0}, "alignment is 0"),
+        ({"alignment": 6, "batch_size": 3}, "cut at multiples of 6; choose one from 1 to 2"),
         ({"tokens": np.zeros((3, 3), dtype=np.int32)}, "one-dimensional"),
         ({"tokens": np.zeros(9)}, "float64"),
     ],

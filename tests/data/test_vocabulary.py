@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from define.data import vocabulary as vocabulary_module
 from define.data.vocabulary import EOS, UNK, Vocabulary
 from define.errors import InputError
 
@@ -18,9 +19,22 @@ def test_types_are_in_frequency_order_ties_by_first_occurrence():
 
 
 def test_encoding_closes_every_line_the_empty_one_too():
-    ids = Vocabulary.build(LINES).encode(LINES)
+    (ids,) = Vocabulary.build(LINES).encode(LINES)
     assert ids.dtype == np.int32
     np.testing.assert_array_equal(ids, [0, 2, 0, 1, 1, 3, 0, 2, 4, 1])
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(1, 3), (3, 2), (5, 2), (6, 1), (10, 1), (99, 1)])
+def test_encoding_in_pieces_of_whole_lines(monkeypatch, size, pieces):
+    monkeypatch.setattr(vocabulary_module, "TOKENS_PER_CHUNK", size)
+    chunks = list(Vocabulary.build(LINES).encode(iter(LINES)))
+    assert len(chunks) == pieces
+    assert all(chunk[-1] == 1 for chunk in chunks)
+    np.testing.assert_array_equal(np.concatenate(chunks), [0, 2, 0, 1, 1, 3, 0, 2, 4, 1])
+
+
+def test_no_lines_encode_to_nothing():
+    assert list(Vocabulary.build(LINES).encode([])) == []
 
 
 def test_dictionary_file_keeps_everything(tmp_path):
@@ -34,9 +48,11 @@ def test_dictionary_file_keeps_everything(tmp_path):
 
 def test_unknown_word():
     with pytest.raises(InputError, match="'zebra'"):
-        Vocabulary.build(LINES).encode(["a zebra"])
+        list(Vocabulary.build(LINES).encode(["a zebra"]))
     vocabulary = Vocabulary.build([*LINES, UNK])
     assert vocabulary.index("zebra") == vocabulary.types.index(UNK)
+    (ids,) = vocabulary.encode(["a zebra"])
+    assert ids.tolist() == [vocabulary.types.index(word) for word in ("a", UNK, EOS)]
     assert "zebra" not in vocabulary
     assert "b" in vocabulary
 
@@ -47,6 +63,8 @@ def test_unknown_word():
         ("a 3\nb\n", "line 2"),
         ("a 3\n\n<eos> 1\n", "line 2"),
         ("a 3\na 2\n<eos> 1\n", "'a' twice"),
+        ("a 3\n<eos> 3\nc 1\nd 2\n", r"line 4: 'd' occurs 2 times, .* 'c'"),
+        ("a 1\n<eos> 2\n", "line 2.*frequency order"),
         ("a 3\n", "lacks <eos>"),
     ],
 )
