@@ -4,4 +4,5 @@
 def register() -> None:
     """Idempotent: imports the modules whose import registers their classes."""
     import define.models.awd_lstm
+    import define.models.transformer_xl
     import define.tasks.language_modeling  # noqa: F401

@@ -1,19 +1,18 @@
-"""AWD-LSTM (Merity et al. 2018b) over any input layer; source: salesforce/awd-lstm-lm, model.py."""
+"""AWD-LSTM (Merity et al. 2018b) over any input layer; source: salesforce/awd-lstm-lm, model.py.
+
+Without its weight drop and regularisation it is the LSTM of Merity et al. 2018a and of Table 1a.
+"""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from define.core.dropout import locked_dropout, word_dropout_mask
 from define.core.inputs import InputConfig, build_input, option
+from define.core.language_model import LanguageModelOutput
 from define.core.lstm import LSTMState, WeightDropLSTM
+from define.core.outputs import build_output, tables
 from define.errors import InputError
-
-State = tuple[LSTMState, ...]
-"""One (h, c) per layer."""
 
 
 @dataclass
@@ -21,40 +20,40 @@ class AWDLSTMConfig(InputConfig):
     """Sizes and dropouts; defaults are the published Penn Treebank recipe (main.py, README.md)."""
 
     hidden_dim: int = option(1150, "width of all LSTM layers but the last")
-    layers: int = option(3, "LSTM layers; the last gives the table's n for the tied softmax")
+    layers: int = option(3, "LSTM layers; the last is as wide as e_i, for the tied softmax")
     output_dropout: float = option(0.4, "locked dropout on the last layer's output")
     hidden_dropout: float = option(0.25, "locked dropout between layers")
     input_dropout: float = option(0.4, "locked dropout on the embeddings")
     word_dropout: float = option(0.1, "dropout of whole words, on e_o")
     weight_dropout: float = option(0.5, "dropout of hidden-to-hidden weights")
-    init_range: float = option(0.1, "the table is drawn from U(-init_range, init_range)")
+    init_range: float = option(0.1, "a standard table is drawn from U(-init_range, init_range)")
 
     def layer_dims(self) -> list[tuple[int, int]]:
         """(input, output) width of each LSTM layer."""
-        outputs = [self.hidden_dim] * (self.layers - 1) + [self.map_dim]
+        outputs = [self.hidden_dim] * (self.layers - 1) + [self.mapped_dim]
         return list(zip([self.input_dim, *outputs[:-1]], outputs, strict=True))
 
 
-class AWDLSTMOutput(NamedTuple):
-    """What a forward pass gives.
+@dataclass
+class LSTMConfig(AWDLSTMConfig):
+    """Table 1a's LSTM; sizes from its parameter counts, dropouts from Merity et al. 2018a."""
 
-    features (T, B, n): the last layer's output, dropped: what the softmax reads and AR penalises.
-    raw (T, B, n): the same before dropout: what TAR penalises.
-    state: to be given to the next forward pass.
-    """
-
-    features: Tensor
-    raw: Tensor
-    state: State
+    hidden_dim: int = option(1024, "width of all LSTM layers but the last")
+    layers: int = option(4, "LSTM layers; the last is as wide as e_i, for the tied softmax")
+    output_dropout: float = option(0.1, "locked dropout on the last layer's output")
+    hidden_dropout: float = option(0.1, "locked dropout between layers")
+    input_dropout: float = option(0.1, "locked dropout on the embeddings")
+    word_dropout: float = option(0.0, "dropout of whole words, on e_o")
+    weight_dropout: float = option(0.0, "dropout of hidden-to-hidden weights")
 
 
 class AWDLSTM(nn.Module):
-    """Embedding, LSTM layers with weight drop, softmax tied to the V x n table plus a bias.
+    """Embedding, LSTM layers with weight drop, output layer (by default tied, with a bias).
 
-    The state goes in and comes out as a value; nothing is kept on the module.
+    The state, one (h, c) per layer, goes in and comes out as a value.
 
     Shapes:
-        tokens (T, B) -> features (T, B, n); logits (..., V).
+        tokens (T, B) -> features (T, B, dimension of e_i).
     Raises:
         InputError: impossible sizes or dropouts.
     """
@@ -74,16 +73,19 @@ class AWDLSTM(nn.Module):
             WeightDropLSTM(n_in, n_out, config.weight_dropout)
             for n_in, n_out in config.layer_dims()
         )
-        self.output = nn.Linear(config.map_dim, num_types)
-        self.output.weight = self.embedding.map.weight
-        nn.init.uniform_(self.output.weight, -config.init_range, config.init_range)
-        nn.init.zeros_(self.output.bias)
+        self.output = build_output(config, self.embedding, config.mapped_dim)
+        for layer, kind in ((self.embedding.map, config.map), (self.output, config.output)):
+            if kind == "standard":
+                for table in tables(layer):
+                    nn.init.uniform_(table, -config.init_range, config.init_range)
 
-    def zero_state(self, batch_size: int) -> State:
+    def zero_state(self, batch_size: int) -> tuple[LSTMState, ...]:
         """The state before the first token of every stream."""
         return tuple(layer.zero_state(batch_size) for layer in self.lstm)
 
-    def forward(self, tokens_TB: Tensor, state: State | None = None) -> AWDLSTMOutput:
+    def forward(
+        self, tokens_TB: Tensor, state: tuple[LSTMState, ...] | None = None
+    ) -> LanguageModelOutput:
         config, training = self.config, self.training
         if state is None:
             state = self.zero_state(tokens_TB.shape[1])
@@ -98,16 +100,4 @@ class AWDLSTM(nn.Module):
             x, layer_state = layer(x, layer_state)
             new_state.append(layer_state)
         features = locked_dropout(x, config.output_dropout, training)
-        return AWDLSTMOutput(features, x, tuple(new_state))
-
-    def logits(self, features: Tensor) -> Tensor:
-        """(..., n) -> (..., V), in float32 at least, under autocast too."""
-        dtype = torch.promote_types(features.dtype, torch.float32)
-        weight, bias = self.output.weight.to(dtype), self.output.bias.to(dtype)
-        with torch.autocast(features.device.type, enabled=False):
-            return F.linear(features.to(dtype), weight, bias)
-
-
-def detach(state: State) -> State:
-    """The same values without their history: truncates back-propagation here."""
-    return tuple((h.detach(), c.detach()) for h, c in state)
+        return LanguageModelOutput(features, x, tuple(new_state))

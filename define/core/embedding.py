@@ -19,6 +19,7 @@ class DefineEmbedding(nn.Module):
             batch. Outputs and gradients are the same but for dropout inside the unit, which is
             drawn per position instead of per distinct token.
         padding_idx: a token whose e_o is zero and which gets no gradient.
+        scale: factor on e_i (Transformer-XL and fairseq take the root of its dimension).
     """
 
     def __init__(
@@ -28,11 +29,12 @@ class DefineEmbedding(nn.Module):
         output_dim: int,
         per_position: bool = False,
         padding_idx: int | None = None,
+        scale: float = 1.0,
     ):
         super().__init__()
         self.map, self.unit = map, unit
         self.num_embeddings, self.embedding_dim = map.num_embeddings, output_dim
-        self.per_position, self.padding_idx = per_position, padding_idx
+        self.per_position, self.padding_idx, self.scale = per_position, padding_idx, scale
         self._table: Tensor | None = None
         self._table_key: tuple = ()
 
@@ -46,6 +48,8 @@ class DefineEmbedding(nn.Module):
 
     def _embed(self, tokens: Tensor) -> Tensor:
         e_o = self.map(tokens)
+        if self.scale != 1:
+            e_o = e_o * self.scale
         if self.unit is not None:
             e_o = self.unit(e_o)
         if self.padding_idx is not None:

@@ -1,9 +1,11 @@
-"""From a config to an input layer: a table alone, or followed by a linear map, an MLP or DeFINE."""
+"""From a config to an input layer: a map, alone or followed by a linear map, an MLP or DeFINE."""
 
 from dataclasses import dataclass, field
+from typing import List  # noqa: UP035 - fairseq knows lists of a config by this name
 
 from torch import nn
 
+from define.core.clusters import ClusteredEmbedding, cluster_edges
 from define.core.embedding import DefineEmbedding
 from define.core.group_linear import GroupLinear
 from define.core.schedule import WIDTH_MULTIPLE
@@ -11,6 +13,8 @@ from define.core.unit import ACTIVATIONS, DefineUnit, UnitConfig, require_choice
 from define.errors import InputError
 
 INPUTS = ("table", "linear", "mlp", "define")
+MAPS = ("standard", "adaptive", "projective")
+"""Kinds of maps, and of output layers."""
 
 
 def option(default, help: str):
@@ -20,10 +24,22 @@ def option(default, help: str):
 
 @dataclass
 class InputConfig:
-    """The input layer of a model; long names of the paper's symbols."""
+    """The input and output layers of a model; long names of the paper's symbols."""
 
-    input: str = option("define", "input layer: table, linear (n -> m), mlp (n -> k -> m), define")
-    map_dim: int = option(128, "n, dimension of the token's row in the table")
+    map: str = option("standard", "tokens -> e_i: standard (a V x n table), adaptive, projective")
+    output: str = option("standard", "output layer: standard, adaptive, projective")
+    input: str = option("define", "on the map: table (nothing), linear, mlp (n -> k -> m), define")
+    map_dim: int = option(128, "n, dimension of the token's row in the (first) table")
+    projected_dim: int = option(384, "what a projective map projects rows to")
+    cutoffs: List[int] = field(  # noqa: UP006
+        default_factory=list,
+        metadata={"help": "first type of each cluster but the first; types by frequency"},
+    )
+    cluster_factor: int = option(4, "adaptive: by how much each next cluster's table is narrower")
+    scale_embedding: bool = option(False, "multiply e_i by the root of its dimension")
+    tie_tables: bool = option(True, "the output layer shares the map's tables")
+    tie_projections: bool = option(True, "the output layer shares the map's projections")
+    max_logits: int = option(2**27, "logits held at a time; more are computed in parts")
     expand_dim: int = option(1024, "k, width of the last layer of the expansion")
     reduce_dim: int = option(400, "m, dimension that the context model reads")
     depth: int = option(7, "N, layers of the expansion")
@@ -44,7 +60,7 @@ class InputConfig:
     def unit_config(self) -> UnitConfig:
         """The DeFINE unit's config, in the paper's symbols."""
         return UnitConfig(
-            n=self.map_dim,
+            n=self.mapped_dim,
             k=self.expand_dim,
             m=self.reduce_dim,
             N=self.depth,
@@ -61,10 +77,15 @@ class InputConfig:
         )
 
     @property
+    def mapped_dim(self) -> int:
+        """Dimension of e_i."""
+        return self.projected_dim if self.map == "projective" else self.map_dim
+
+    @property
     def input_dim(self) -> int:
         """Dimension of what the input layer passes on."""
         if self.input == "table":
-            return self.map_dim
+            return self.mapped_dim
         return self.unit_config().output_dim if self.input == "define" else self.reduce_dim
 
 
@@ -78,13 +99,13 @@ def build_unit(config: InputConfig) -> nn.Module | None:
     if config.input == "define":
         return DefineUnit(config.unit_config())
     if config.input == "linear":
-        return GroupLinear(config.map_dim, config.reduce_dim)
+        return GroupLinear(config.mapped_dim, config.reduce_dim)
     if config.input == "mlp":
         require_choice("unit_activation", config.unit_activation, ACTIVATIONS)
         if not 0 <= config.unit_dropout < 1:
             raise InputError(f"unit_dropout = {config.unit_dropout} must lie in [0, 1)")
         return nn.Sequential(
-            GroupLinear(config.map_dim, config.expand_dim, bias=config.unit_bias),
+            GroupLinear(config.mapped_dim, config.expand_dim, bias=config.unit_bias),
             ACTIVATIONS[config.unit_activation](),
             nn.Dropout(config.unit_dropout),
             GroupLinear(config.expand_dim, config.reduce_dim, bias=config.unit_bias),
@@ -92,16 +113,55 @@ def build_unit(config: InputConfig) -> nn.Module | None:
     return None
 
 
-def build_input(config: InputConfig, num_types: int) -> DefineEmbedding:
-    """An input layer over a V x n table; the table's initial values are the model's to set.
+def cluster_layout(config: InputConfig, kind: str, num_types: int) -> tuple[list[int], list[int]]:
+    """Edges of the clusters in the vocabulary, and the width of each cluster's table.
 
     Raises:
-        InputError: as `build_unit`, or a table without rows or columns.
+        InputError: impossible cutoffs or factor.
     """
+    edges = cluster_edges(num_types, [] if kind == "standard" else config.cutoffs)
+    clusters = len(edges) - 1
+    if kind != "adaptive":
+        return edges, [config.map_dim] * clusters
+    if config.cluster_factor < 1:
+        raise InputError(f"cluster_factor = {config.cluster_factor} must be at least 1")
+    widths = [config.map_dim // config.cluster_factor**i for i in range(clusters)]
+    if widths[-1] < 1:
+        raise InputError(
+            f"map_dim = {config.map_dim} leaves nothing for cluster {clusters} of {clusters} at "
+            f"cluster_factor = {config.cluster_factor}; make one larger or the other smaller"
+        )
+    return edges, widths
+
+
+def build_map(config: InputConfig, num_types: int) -> nn.Embedding | ClusteredEmbedding:
+    """Tokens -> e_i; a standard table's initial values are the model's to set.
+
+    Raises:
+        InputError: an unknown map, an empty table, or clusters that do not fit.
+    """
+    require_choice("map", config.map, MAPS)
     if num_types < 1 or config.map_dim < 1:
         raise InputError(
             f"a table of {num_types} types x {config.map_dim} dimensions is empty; "
             f"both must be at least 1"
         )
-    table = nn.Embedding(num_types, config.map_dim)
-    return DefineEmbedding(table, build_unit(config), config.input_dim, config.per_position)
+    if config.map == "standard":
+        return nn.Embedding(num_types, config.map_dim)
+    if config.mapped_dim < 1:
+        raise InputError(f"projected_dim = {config.projected_dim} must be at least 1")
+    edges, widths = cluster_layout(config, config.map, num_types)
+    return ClusteredEmbedding(edges, widths, config.mapped_dim)
+
+
+def build_input(config: InputConfig, num_types: int) -> DefineEmbedding:
+    """The input layer: a map, and what stands on it.
+
+    Raises:
+        InputError: as `build_map` and `build_unit`.
+    """
+    map = build_map(config, num_types)
+    scale = config.mapped_dim**0.5 if config.scale_embedding else 1.0
+    return DefineEmbedding(
+        map, build_unit(config), config.input_dim, config.per_position, scale=scale
+    )

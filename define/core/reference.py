@@ -173,21 +173,183 @@ def lstm(
 def awd_lstm(
     tokens_T: list[int],
     parameters: Parameters,
-    unit: Unit,
+    embed: Callable[[int], Tensor],
     state: State,
 ) -> tuple[Tensor, State]:
-    """One stream through AWD-LSTM in evaluation mode.
+    """One stream through AWD-LSTM in evaluation mode, up to what the output layer reads.
 
     Args:
-        unit: e_i (n) -> e_o (m).
+        embed: token -> e_o (m).
         state: (h, c) of each layer.
     Shapes:
-        tokens (T) -> logits (T, V).
+        tokens (T) -> features (T, d).
     """
-    x = torch.stack([unit(parameters["embedding.map.weight"][token]) for token in tokens_T])
+    x = torch.stack([embed(token) for token in tokens_T])
     new_state = []
     for layer, (h, c) in enumerate(state):
         x, h, c = lstm(x, under(parameters, f"lstm.{layer}."), h, c)
         new_state.append((h, c))
-    logits = [parameters["output.weight"] @ y + parameters["output.bias"] for y in x]
-    return torch.stack(logits), new_state
+    return x, new_state
+
+
+def cluster_of(token: int, cutoffs: list[int]) -> tuple[int, int]:
+    """The token's cluster, and its place in there; a cutoff is a cluster's first token."""
+    cluster, first = 0, 0
+    for cutoff in cutoffs:
+        if token >= cutoff:
+            cluster, first = cluster + 1, cutoff
+    return cluster, token - first
+
+
+def clustered_embedding(token: int, parameters: Parameters, cutoffs: list[int]) -> Tensor:
+    """e_i of one token: its row of its cluster's table, projected where there is a projection."""
+    cluster, place = cluster_of(token, cutoffs)
+    row = parameters[f"tables.{cluster}"][place]
+    projection = parameters.get(f"projections.{cluster}")
+    if projection is None:
+        return row
+    return torch.stack([(weights * row).sum() for weights in projection])
+
+
+def clustered_log_probs(
+    x: Tensor, parameters: Parameters, cutoffs: list[int], num_types: int
+) -> Tensor:
+    """Log-probabilities of all types after one position; biases are there if their names are.
+
+    log p(type) = log p(its cluster) + log p(type | its cluster); the first cluster's types and the
+    other clusters compete in one softmax, the head.
+
+    Shapes:
+        x (d) -> (V).
+    """
+
+    def log_softmax(scores: list[Tensor]) -> list[Tensor]:
+        total = sum(torch.exp(score) for score in scores)
+        return [score - torch.log(total) for score in scores]
+
+    def projected(cluster: int) -> Tensor:
+        projection = parameters.get(f"projections.{cluster}")
+        if projection is None:
+            return x
+        return torch.stack([(weights * x).sum() for weights in projection.t()])
+
+    def score(token: int) -> Tensor:
+        cluster, place = cluster_of(token, cutoffs)
+        value = (parameters[f"tables.{cluster}"][place] * projected(cluster)).sum()
+        return value + parameters["bias"][token] if "bias" in parameters else value
+
+    edges = [0, *cutoffs, num_types]
+    head = [score(token) for token in range(edges[1])]
+    for cluster in range(len(cutoffs)):
+        value = (parameters["cluster_weight"][cluster] * projected(0)).sum()
+        if "cluster_bias" in parameters:
+            value = value + parameters["cluster_bias"][cluster]
+        head.append(value)
+    head = log_softmax(head)
+    log_probs = head[: edges[1]]
+    for cluster in range(1, len(cutoffs) + 1):
+        within = log_softmax([score(token) for token in range(edges[cluster], edges[cluster + 1])])
+        log_probs += [head[edges[1] + cluster - 1] + value for value in within]
+    return torch.stack(log_probs)
+
+
+def nll(log_probs_V: Tensor, target: int) -> Tensor:
+    """Loss in nats of one position; a negative target is not scored."""
+    return -log_probs_V[target] if target >= 0 else log_probs_V.sum() * 0
+
+
+def sinusoid(distance: int, d: int, clamp: int) -> Tensor:
+    """A distance's encoding: d / 2 sines, then the cosines of the same angles."""
+    if clamp > 0 and distance > clamp:
+        distance = clamp
+    angles = [distance / 10_000 ** (2 * p / d) for p in range(d // 2)]
+    encoding = [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
+    return torch.tensor(encoding, dtype=torch.float64)
+
+
+def relative_attention(
+    x_Td: Tensor,
+    memory_Md: Tensor,
+    parameters: Parameters,
+    u: Tensor,
+    v: Tensor,
+    clamp: int,
+    window: int | None,
+) -> Tensor:
+    """One stream through one layer's attention, as the paper writes it (Dai et al. 2019, 3.3).
+
+    Args:
+        clamp: longer distances look like this one; 0 or less for none.
+        window: a query sees the keys less than this far away; None for no limit.
+    Shapes:
+        x (T, d), memory (M, d), u and v (H, D) -> (T, d).
+    """
+    heads, D = u.shape
+    M, d = len(memory_Md), x_Td.shape[1]
+    inputs = [*memory_Md, *x_Td]
+    outputs = []
+    for i in range(M, len(inputs)):
+        results = []
+        for h in range(heads):
+            own = slice(h * D, (h + 1) * D)
+            W_q, W_r = parameters["query.weight"][own], parameters["position.weight"][own]
+            W_k, W_v = parameters["key_value.weight"].chunk(2)
+            q = W_q @ inputs[i]
+            scores, values = [], []
+            for j in range(i + 1):
+                if window is not None and i - j >= window:
+                    continue
+                k, R = W_k[own] @ inputs[j], sinusoid(i - j, d, clamp)
+                a, b = torch.dot(q, k), torch.dot(q, W_r @ R)
+                c, e = torch.dot(u[h], k), torch.dot(v[h], W_r @ R)
+                scores.append((a + b + c + e) / math.sqrt(D))
+                values.append(W_v[own] @ inputs[j])
+            weights = [torch.exp(score) for score in scores]
+            terms = [w * value for w, value in zip(weights, values, strict=True)]
+            results.append(sum(terms) / sum(weights))
+        outputs.append(parameters["out.weight"] @ torch.cat(results))
+    return torch.stack(outputs)
+
+
+def transformer_xl(
+    x_Td: Tensor,
+    parameters: Parameters,
+    memories: list[Tensor],
+    memory_length: int,
+    clamp: int = 0,
+    window: int | None = None,
+) -> tuple[Tensor, list[Tensor]]:
+    """One embedded stream through Transformer-XL's layers in evaluation mode.
+
+    Args:
+        memories: each layer's inputs at earlier places, (M, d).
+        memory_length: places to be kept for the next call.
+    Shapes:
+        x (T, d) -> features (T, d), memories.
+    """
+    new_memories = []
+    for layer, memory in enumerate(memories):
+        places = [*memory, *x_Td]
+        kept = places[max(len(places) - memory_length, 0) :]
+        new_memories.append(torch.stack(kept) if kept else memory[:0])
+        own = under(parameters, f"layers.{layer}.")
+        attended = relative_attention(
+            x_Td,
+            memory,
+            under(own, "attention."),
+            parameters["u"],
+            parameters["v"],
+            clamp,
+            window,
+        )
+        outputs = []
+        for x, y in zip(x_Td, attended, strict=True):
+            norm = under(own, "attention_norm.")
+            x = layer_norm(x + y, 1, norm["weight"], norm["bias"])
+            ff = under(own, "feed_forward.")
+            y = ACTIVATIONS["relu"](ff["0.weight"] @ x + ff["0.bias"])
+            y = ff["3.weight"] @ y + ff["3.bias"]
+            norm = under(own, "feed_forward_norm.")
+            outputs.append(layer_norm(x + y, 1, norm["weight"], norm["bias"]))
+        x_Td = torch.stack(outputs)
+    return x_Td, new_memories

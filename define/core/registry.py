@@ -6,10 +6,15 @@ from typing import Any
 
 from torch import nn
 
-from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
+from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig, LSTMConfig
+from define.core.transformer_xl import TransformerXL, TransformerXLConfig
 from define.core.unit import require_choice
 
-MODELS: dict[str, tuple[type, type[nn.Module]]] = {"define_awd_lstm": (AWDLSTMConfig, AWDLSTM)}
+MODELS: dict[str, tuple[type, type[nn.Module]]] = {
+    "define_awd_lstm": (AWDLSTMConfig, AWDLSTM),
+    "define_lstm": (LSTMConfig, AWDLSTM),
+    "define_transformer_xl": (TransformerXLConfig, TransformerXL),
+}
 """Name -> (config dataclass, model class)."""
 
 

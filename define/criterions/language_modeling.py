@@ -3,12 +3,10 @@
 import math
 from dataclasses import dataclass, field
 
-import torch.nn.functional as F
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 
-from define.data.streams import PAD_TARGET
 from define.errors import InputError
 
 
@@ -42,13 +40,8 @@ class LanguageModelingCriterion(FairseqCriterion):
 
     def with_state(self, model, sample, state):
         """As `forward`, for a stream that goes on: takes and returns its state."""
-        logits_TBV, output = model(sample["net_input"]["src_tokens"], state)
-        nll = F.cross_entropy(
-            logits_TBV.flatten(0, 1),
-            sample["target"].flatten(),
-            ignore_index=PAD_TARGET,
-            reduction="sum",
-        )
+        nll_TB, output = model(sample["net_input"]["src_tokens"], state, sample["target"])
+        nll = nll_TB.sum()
         scored = sample["ntokens"]
         loss = nll
         if self.training and self.ar:

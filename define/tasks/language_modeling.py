@@ -9,7 +9,7 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 from omegaconf import MISSING
 
-from define.core.awd_lstm import State, detach
+from define.core.state import State, detach, map_state
 from define.criterions.language_modeling import LanguageModelingCriterion
 from define.data import corpora
 from define.data.streams import Streams, bptt_lengths
@@ -67,11 +67,14 @@ class StreamLanguageModelingTask(FairseqTask):
 
     `dataset.batch_size` streams per worker; every worker reads its own columns of one global
     layout, in windows of the same lengths.
+
+    Args:
+        corpus: what is read; by default the one prepared in `cfg.data`.
     """
 
     observer = Observer()
 
-    def __init__(self, cfg: LanguageModelingTaskConfig):
+    def __init__(self, cfg: LanguageModelingTaskConfig, corpus: corpora.Corpus | None = None):
         super().__init__(cfg)
         if cfg.autocast not in AUTOCAST:
             raise InputError(f"task.autocast = {cfg.autocast!r} is unknown; take none or bf16")
@@ -86,7 +89,7 @@ class StreamLanguageModelingTask(FairseqTask):
                 f"task.bptt_std = {cfg.bptt_std} must not be negative and "
                 f"task.short_bptt_probability = {cfg.short_bptt_probability} must lie in [0, 1]"
             )
-        self.corpus = corpora.load(cfg.data)
+        self.corpus = corpora.load(cfg.data) if corpus is None else corpus
         self._state: dict[str, State | None] = defaultdict(lambda: None)
         self._all_columns: State | None = None
         self._restored: State | None = None
@@ -224,13 +227,13 @@ def gather(state: State | None) -> State | None:
     if state is None:
         return None
     if not torch.distributed.is_initialized():
-        return tuple((h.cpu(), c.cpu()) for h, c in state)
+        return map_state(torch.Tensor.cpu, state)
     group = distributed_utils.get_data_parallel_group()
 
-    def columns(own):
+    def columns(own: torch.Tensor) -> torch.Tensor:
         return torch.cat(distributed_utils.all_gather(own.contiguous(), group), dim=1).cpu()
 
-    return tuple((columns(h), columns(c)) for h, c in state)
+    return map_state(columns, state)
 
 
 def own_columns(state: State, sample: dict) -> State:
@@ -240,7 +243,4 @@ def own_columns(state: State, sample: dict) -> State:
         rank = distributed_utils.get_data_parallel_rank()
     columns = slice(rank * own, (rank + 1) * own)
     device = sample["target"].device
-    return tuple(
-        (h[:, columns].contiguous().to(device), c[:, columns].contiguous().to(device))
-        for h, c in state
-    )
+    return map_state(lambda part: part[:, columns].contiguous().to(device), state)

@@ -52,6 +52,12 @@ def make_embedding() -> Callable[..., DefineEmbedding]:
 
 
 @pytest.fixture
+def all_parameters() -> Callable[[nn.Module], dict[str, nn.Parameter]]:
+    """Parameters by every name that they have, tied ones under each."""
+    return lambda module: dict(module.named_parameters(remove_duplicate=False))
+
+
+@pytest.fixture
 def make_model() -> Callable[..., AWDLSTM]:
     """num_types and fields of AWDLSTMConfig -> a small AWD-LSTM with three layers."""
 

@@ -11,9 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from define.core import reference
-from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig, detach
+from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig, LSTMConfig
 from define.core.counting import count_parameters
 from define.core.registry import build_model
+from define.core.state import detach
 from define.errors import InputError
 
 V, T, B = 23, 6, 3
@@ -23,7 +24,7 @@ NO_DROPOUT = {
 
 
 def same_tensor(model: AWDLSTM) -> bool:
-    return model.output.weight is model.embedding.map.weight
+    return model.output.tables[0] is model.embedding.map.weight
 
 
 def reload(model: AWDLSTM) -> AWDLSTM:
@@ -45,20 +46,20 @@ def test_the_softmax_is_tied_to_the_table_by_identity(input, change, make_model)
     model = change(make_model(V, input=input))
     assert same_tensor(model)
     names = [name for name, _ in model.named_parameters()]
-    assert "embedding.map.weight" in names and "output.weight" not in names
+    assert "embedding.map.weight" in names and "output.tables.0" not in names
 
 
 def test_a_step_moves_table_and_softmax_together(make_model):
     model = make_model(V, **NO_DROPOUT)
     tokens = torch.randint(V, (T, B))
-    model.logits(model(tokens).features).sum().backward()
+    model.output.log_probs(model(tokens).features)[..., 0].sum().backward()
     torch.optim.SGD(model.parameters(), lr=0.1).step()
     assert same_tensor(model)
-    assert torch.equal(model.output.weight, model.embedding.map.weight)
+    assert torch.equal(model.output.tables[0], model.embedding.map.weight)
 
 
 @pytest.mark.parametrize("input", ["table", "linear", "mlp", "define"])
-def test_outputs_and_gradients_are_those_of_the_loop(input, make_model, randomise):
+def test_outputs_and_gradients_are_those_of_the_loop(input, make_model, randomise, all_parameters):
     model = make_model(V, input=input, unit_bias=True).double().eval()
     randomise(model)
     tokens = torch.randint(V, (T, B))
@@ -67,14 +68,14 @@ def test_outputs_and_gradients_are_those_of_the_loop(input, make_model, randomis
         for h, c in model.zero_state(B)
     )
     output = model(tokens, state)
-    logits = model.logits(output.features)
-    assert logits.dtype == torch.float64
+    log_probs = model.output.log_probs(output.features)
+    assert log_probs.dtype == torch.float64
     assert torch.equal(output.raw, output.features)
 
-    parameters = dict(model.named_parameters()) | {"output.weight": model.output.weight}
-    config = model.config
+    parameters, config = all_parameters(model), model.config
 
-    def unit(e_i: torch.Tensor) -> torch.Tensor:
+    def embed(token: int) -> torch.Tensor:
+        e_i = parameters["embedding.map.weight"][token]
         own = reference.under(parameters, "embedding.unit.")
         if input == "define":
             return reference.define_unit(
@@ -90,20 +91,27 @@ def test_outputs_and_gradients_are_those_of_the_loop(input, make_model, randomis
 
     streams = [
         reference.awd_lstm(
-            tokens[:, b].tolist(), parameters, unit, [(h[0, b], c[0, b]) for h, c in state]
+            tokens[:, b].tolist(), parameters, embed, [(h[0, b], c[0, b]) for h, c in state]
         )
         for b in range(B)
     ]
-    expected = torch.stack([stream_logits for stream_logits, _ in streams], dim=1)
-    torch.testing.assert_close(logits, expected)
+    softmax = reference.under(parameters, "output.")
+    expected = torch.stack(
+        [
+            torch.stack([reference.clustered_log_probs(x, softmax, [], V) for x in features])
+            for features, _ in streams
+        ],
+        dim=1,
+    )
+    torch.testing.assert_close(log_probs, expected)
     for layer, (h, c) in enumerate(output.state):
         torch.testing.assert_close(h[0], torch.stack([ends[layer][0] for _, ends in streams]))
         torch.testing.assert_close(c[0], torch.stack([ends[layer][1] for _, ends in streams]))
 
     inputs = [*model.parameters(), *(part for pair in state for part in pair)]
-    upstream = torch.randn_like(logits)
+    upstream = torch.randn_like(log_probs)
     torch.testing.assert_close(
-        torch.autograd.grad(logits, inputs, upstream),
+        torch.autograd.grad(log_probs, inputs, upstream),
         torch.autograd.grad(expected, inputs, upstream),
     )
 
@@ -163,7 +171,7 @@ def test_evaluate_then_train(make_model):
             model.train().zero_grad()
             passes = [model(tokens) for _ in range(2)]
             assert not torch.allclose(passes[0].features, passes[1].features)
-            model.logits(passes[0].features).sum().backward()
+            model.output.log_probs(passes[0].features)[..., 0].sum().backward()
             assert all(p.grad is not None for p in model.parameters())
             torch.optim.SGD(model.parameters(), lr=0.1).step()
 
@@ -225,6 +233,63 @@ def test_sizes_at_paper_scale(fields, total, define):
     assert total == define + context + io
 
 
+WIKITEXT = {"cutoffs": [20_000, 40_000, 200_000], "cluster_factor": 4, "input": "table"}
+WIKITEXT_TYPES = 267_735
+
+
+@pytest.mark.parametrize(
+    "kind, n, context, io",
+    [
+        ("standard", 256, 23_357_440, 68_807_895),
+        ("adaptive", 256, 23_357_440, 9_253_212),
+        ("adaptive", 384, 24_734_720, 13_895_946),
+        ("adaptive", 512, 26_243_072, 18_549_432),
+    ],
+)
+def test_sizes_of_table_1a(kind, n, context, io):
+    config = LSTMConfig(map=kind, output=kind, map_dim=n, reduce_dim=n, **WIKITEXT)
+    with torch.device("meta"):
+        model = AWDLSTM(config, WIKITEXT_TYPES)
+    counted = count_parameters(model, model.embedding, model.output)
+    assert counted == {"define": 0, "context": context, "io": io, "total": context + io}
+    assert config.layer_dims() == [(n, 1024), (1024, 1024), (1024, 1024), (1024, n)]
+
+
+def test_the_lstms_defaults_are_awd_lstms_but_for_sizes_and_dropouts():
+    one, other = vars(AWDLSTMConfig()), vars(LSTMConfig())
+    assert {name for name in one if one[name] != other[name]} == {
+        "hidden_dim",
+        "layers",
+        *(f"{name}_dropout" for name in ("output", "hidden", "input", "word", "weight")),
+    }
+    assert [other[f"{name}_dropout"] for name in ("output", "hidden", "input")] == [0.1] * 3
+    assert other["word_dropout"] == other["weight_dropout"] == 0
+
+
+CLUSTERED = {
+    "adaptive": {"map": "adaptive", "output": "adaptive", "cutoffs": [5, 9], "cluster_factor": 2},
+    "projective": {
+        "map": "projective",
+        "output": "projective",
+        "cutoffs": [5, 9],
+        "projected_dim": 8,
+    },
+}
+
+
+@pytest.mark.parametrize("input", ["table", "linear", "mlp", "define"])
+@pytest.mark.parametrize("kind", CLUSTERED)
+def test_it_reads_and_predicts_in_clusters(kind, input, make_model):
+    model = make_model(V, input=input, **CLUSTERED[kind], **NO_DROPOUT).train()
+    width = {"adaptive": 12, "projective": 8}[kind]
+    assert model.config.layer_dims()[0][0] == (width if input == "table" else 7)
+    tokens = torch.randint(V, (T, B))
+    output = model(tokens)
+    assert output.features.shape == (T, B, width)
+    model.output.nll(output.features, tokens).sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
 @pytest.mark.parametrize("input", ["table", "linear", "mlp", "define"])
 def test_parts_sum_to_the_total_and_the_tied_table_counts_once(input, make_model):
     model = make_model(V, input=input)
@@ -238,24 +303,19 @@ def test_parts_sum_to_the_total_and_the_tied_table_counts_once(input, make_model
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("input", ["table", "define"])
-def test_logits_stay_float32_under_autocast(input, training, make_model):
+def test_the_softmax_stays_float32_under_autocast(input, training, make_model):
     model = make_model(V, input=input).train(training)
     tokens = torch.randint(V, (T, B))
     with torch.autocast("cpu", torch.bfloat16):
         output = model(tokens)
-        logits = model.logits(output.features)
+        log_probs = model.output.log_probs(output.features)
         model(tokens, output.state)
     assert output.features.dtype == torch.bfloat16
-    assert logits.dtype == torch.float32
-    expected = F.linear(output.features.float(), model.output.weight, model.output.bias)
-    assert torch.equal(logits, expected)
-    logits.sum().backward()
+    assert log_probs.dtype == torch.float32
+    logits = F.linear(output.features.float(), model.embedding.map.weight, model.output.bias)
+    assert torch.equal(log_probs, F.log_softmax(logits, -1))
+    log_probs[..., 0].sum().backward()
     assert all(p.grad.dtype == torch.float32 for p in model.parameters())
-
-
-def test_logits_of_low_precision_features_are_float32(make_model):
-    model = make_model(V).bfloat16()
-    assert model.logits(torch.randn(2, 12, dtype=torch.bfloat16)).dtype == torch.float32
 
 
 @pytest.mark.parametrize("input", ["table", "define"])
@@ -266,6 +326,9 @@ def test_initial_values(input, make_model):
     assert table.std() == pytest.approx(0.1 / math.sqrt(3), rel=0.02)
     assert table.mean() == pytest.approx(0, abs=0.002)
     assert (model.output.bias == 0).all()
+    own = make_model(2000, input=input, tie_tables=False, init_range=0.05).output.tables[0]
+    assert 0.0499 < own.abs().max() <= 0.05
+    assert own.std().item() == pytest.approx(0.05 / math.sqrt(3), rel=0.02)
     for layer in model.lstm:
         bound = 1 / math.sqrt(layer.hidden_dim)
         for parameter in layer.parameters():
@@ -287,7 +350,7 @@ def test_the_last_layer_is_as_wide_as_the_table(layers, expected, make_model):
     output = model(torch.randint(V, (T, B)))
     assert output.features.shape == (T, B, 12) == output.raw.shape
     assert [h.shape for h, _ in output.state] == [(1, B, n_out) for _, n_out in expected]
-    assert model.logits(output.features).shape == (T, B, V)
+    assert model.output.log_probs(output.features).shape == (T, B, V)
 
 
 @pytest.mark.parametrize(
@@ -312,6 +375,14 @@ def test_impossible_configs_are_refused(fields, words, make_model):
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", CLUSTERED)
+def test_tables_in_clusters_keep_their_initial_values(kind, make_model):
+    model = make_model(2000, input="table", **CLUSTERED[kind])
+    table = model.embedding.map.tables[2]
+    std = table.shape[1] ** -0.5
+    assert table.std().item() == pytest.approx(std, rel=5 / math.sqrt(2 * table.numel()))
+
+
 def test_a_model_is_built_by_its_registered_name(make_model):
     model = make_model(V)
     section = vars(model.config) | {"_name": "define_awd_lstm", "tie": "ignored"}
@@ -331,8 +402,7 @@ def golden_loss(model: AWDLSTM) -> float:
     for start in range(0, 20 * T, T):
         output = model(inputs[start : start + T], state)
         state = detach(output.state)
-        logits = model.logits(output.features).flatten(0, 1)
-        loss = F.cross_entropy(logits, targets[start : start + T].flatten())
+        loss = model.output.nll(output.features, targets[start : start + T]).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -341,10 +411,10 @@ def golden_loss(model: AWDLSTM) -> float:
 
 # Recorded in float64 on a CPU with torch 2.13.
 GOLDEN = {
-    ("table", "no dropout"): 2.651225799465931,
-    ("table", "dropout"): 2.6903031001797095,
-    ("define", "no dropout"): 2.649400858418092,
-    ("define", "dropout"): 2.6689938876050885,
+    ("table", "no dropout"): 2.6511368064732874,
+    ("table", "dropout"): 2.6220147489222887,
+    ("define", "no dropout"): 2.6487627904199207,
+    ("define", "dropout"): 2.669481640031838,
 }
 
 

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from define.core.embedding import DefineEmbedding
 
 INPUTS = ["table", "linear", "mlp", "define"]
+CLUSTERS = {"cutoffs": [2, 5], "cluster_factor": 2, "projected_dim": 8, "scale_embedding": True}
+MAPS = [{}, {"map": "adaptive"} | CLUSTERS, {"map": "projective"} | CLUSTERS]
+MAP_NAMES = ["standard", "adaptive", "projective"]
 SHAPES = [(), (9,), (4, 5), (2, 3, 4), (0,), (3, 0)]
 
 
@@ -28,14 +31,18 @@ def with_padding(embedding: DefineEmbedding, padding_idx: int) -> DefineEmbeddin
         embedding.embedding_dim,
         per_position=embedding.per_position,
         padding_idx=padding_idx,
+        scale=embedding.scale,
     )
 
 
 @pytest.mark.parametrize("padding_idx", [None, 3])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("input", INPUTS)
-def test_per_distinct_token_is_per_position(input, shape, padding_idx, make_embedding, randomise):
-    distinct = with_padding(make_embedding(7, input=input), padding_idx).double()
+@pytest.mark.parametrize("map", MAPS, ids=MAP_NAMES)
+def test_per_distinct_token_is_per_position(
+    map, input, shape, padding_idx, make_embedding, randomise
+):
+    distinct = with_padding(make_embedding(7, input=input, **map), padding_idx).double()
     randomise(distinct)
     per_position = copy.deepcopy(distinct)
     per_position.per_position = True
@@ -91,9 +98,10 @@ def test_padding_is_zero_and_gets_no_gradient(per_position, make_embedding):
 
 
 @pytest.mark.parametrize("input", INPUTS)
+@pytest.mark.parametrize("map", MAPS, ids=MAP_NAMES)
 @pytest.mark.parametrize("chunk", [1, 7, 23, 4096])
-def test_the_fold_is_the_unit_for_every_token(input, chunk, make_embedding):
-    embedding = make_embedding(input=input).eval()
+def test_the_fold_is_the_unit_for_every_token(chunk, map, input, make_embedding):
+    embedding = make_embedding(input=input, **map).eval()
     tokens = torch.arange(23).reshape(1, 23)
     with torch.no_grad():
         expected = embedding(tokens)

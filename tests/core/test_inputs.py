@@ -1,5 +1,7 @@
 """Input layers from their config: what is built, its widths, and what is refused."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -31,6 +33,45 @@ def test_width_and_size(fields, width, parameters, make_embedding):
     assert embedding.num_embeddings == 23
     unit = embedding.unit
     assert (0 if unit is None else sum(p.numel() for p in unit.parameters())) == parameters
+
+
+CLUSTERS = {"cutoffs": [5, 9, 14], "cluster_factor": 2, "projected_dim": 8}
+
+
+@pytest.mark.parametrize(
+    "map, widths, mapped", [("adaptive", [12, 6, 3, 1], 12), ("projective", [12] * 4, 8)]
+)
+@pytest.mark.parametrize("input", ["table", "linear", "mlp", "define"])
+def test_everything_stands_on_every_map(input, map, widths, mapped, make_embedding):
+    embedding = make_embedding(input=input, map=map, **CLUSTERS)
+    sizes = [5, 4, 5, 9]
+    assert [table.shape for table in embedding.map.tables] == list(zip(sizes, widths, strict=True))
+    assert embedding.map.embedding_dim == mapped
+    tokens = torch.tensor([[0, 5, 13], [14, 22, 4]])
+    e_o = embedding(tokens)
+    assert e_o.shape == (2, 3, mapped if input == "table" else 7)
+    e_i = embedding.map(tokens)
+    torch.testing.assert_close(e_o, e_i if input == "table" else embedding.unit(e_i))
+
+
+@pytest.mark.parametrize(
+    "fields, dim", [({}, 12), ({"map": "adaptive"}, 12), ({"map": "projective"}, 8)]
+)
+@pytest.mark.parametrize("input", ["table", "define"])
+def test_e_i_is_scaled_by_the_root_of_its_dimension(input, fields, dim, make_embedding):
+    embedding = make_embedding(input=input, scale_embedding=True, **CLUSTERS | fields)
+    tokens = torch.arange(23)
+    e_i = embedding.map(tokens) * math.sqrt(dim)
+    torch.testing.assert_close(embedding(tokens), e_i if input == "table" else embedding.unit(e_i))
+    plain = make_embedding(input=input, **CLUSTERS | fields)
+    plain.load_state_dict(embedding.state_dict())
+    assert not torch.allclose(embedding(tokens), plain(tokens))
+
+
+def test_no_two_configs_share_their_cutoffs():
+    first = InputConfig()
+    first.cutoffs.append(3)
+    assert InputConfig().cutoffs == []
 
 
 def test_the_mlp_is_linear_activation_linear(make_embedding):
@@ -93,6 +134,25 @@ def test_every_field_has_a_help_text():
         ({"input": "mlp", "expand_dim": 0}, 5, ["out_features = 0"]),
         ({"input": "mlp", "unit_activation": "tanh"}, 5, ["unit_activation = 'tanh'"]),
         ({"map_dim": 10, "max_groups": 4}, 5, ["n = 10", "4 equal groups"]),
+        ({"map": "sparse"}, 5, ["map = 'sparse'", "standard, adaptive, projective"]),
+        ({"map": "adaptive", "cutoffs": [3, 3]}, 5, ["cutoffs = [3, 3]", "increase", "5 types"]),
+        ({"map": "projective", "cutoffs": [5]}, 5, ["cutoffs = [5]", "5 types"]),
+        ({"map": "adaptive", "cluster_factor": 0}, 5, ["cluster_factor = 0", "at least 1"]),
+        (
+            {"map": "adaptive", "map_dim": 8, "cutoffs": [1, 2], "cluster_factor": 3},
+            5,
+            ["map_dim = 8", "cluster 3 of 3", "cluster_factor = 3"],
+        ),
+        (
+            {"map": "projective", "projected_dim": 0, "input": "table"},
+            5,
+            ["projected_dim = 0", "at least 1"],
+        ),
+        (
+            {"map": "projective", "projected_dim": 10, "max_groups": 4},
+            5,
+            ["n = 10", "4 equal groups"],
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(fields, num_types, words):

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from fairseq import distributed_utils
 from omegaconf import OmegaConf
 
+from define.core.state import map_state
 from define.data.streams import PAD_TARGET
 from define.errors import InputError
 from define.tasks.language_modeling import (
     LanguageModelingTaskConfig,
     StreamLanguageModelingTask,
+    gather,
     own_columns,
 )
 
@@ -123,6 +126,44 @@ def test_without_a_group_a_worker_owns_all_columns():
     for layer, restored in zip(state, own_columns(state, sample), strict=True):
         for one, other in zip(layer, restored, strict=True):
             assert torch.equal(one, other)
+
+
+STATES = {
+    "lstm": tuple((torch.rand(1, 6, 2), torch.rand(1, 6, 3)) for _ in range(2)),
+    "transformer_xl": tuple(torch.rand(4, 6, 5) for _ in range(3)),
+    "empty memory": (torch.rand(0, 6, 5),) * 2,
+    "one tensor": torch.rand(2, 6, 3),
+}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES.keys())
+def test_workers_columns_are_gathered_side_by_side_and_given_back(state, monkeypatch):
+    """Three workers with two columns each; a gathered state is all of them on each worker."""
+    parts = [map_state(lambda whole, r=r: whole[:, 2 * r : 2 * r + 2], state) for r in range(3)]
+    leaves = [iter(leaves_of(part)) for part in parts]
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed_utils, "get_data_parallel_group", lambda: "group")
+    monkeypatch.setattr(
+        distributed_utils, "all_gather", lambda own, group: [next(leaf) for leaf in leaves]
+    )
+    gathered = gather(parts[1])
+    torch.testing.assert_close(gathered, state, rtol=0, atol=0)
+    sample = {"nsentences": 2, "target": torch.zeros(1)}
+    for rank, part in enumerate(parts):
+        monkeypatch.setattr(distributed_utils, "get_data_parallel_rank", lambda rank=rank: rank)
+        torch.testing.assert_close(own_columns(gathered, sample), part, rtol=0, atol=0)
+
+
+def leaves_of(state) -> list[torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        return [state]
+    return [leaf for part in state for leaf in leaves_of(part)]
+
+
+def test_a_gathered_state_is_that_of_the_only_worker():
+    assert gather(None) is None
+    for state in STATES.values():
+        torch.testing.assert_close(gather(state), state, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

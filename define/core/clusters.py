@@ -1,0 +1,85 @@
+"""Token tables cut into clusters of types by frequency, each as wide as its types are worth.
+
+Adaptive input (Baevski & Auli 2019; fairseq, modules/adaptive_input.py) gives rarer clusters
+narrower tables; Transformer-XL's projective embedding (mem_transformer.py, div_val 1) gives all
+the same width n and projects them to the model's. Types must be in frequency order.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from define.errors import InputError
+
+
+def cluster_edges(num_types: int, cutoffs: Sequence[int]) -> list[int]:
+    """Where clusters begin and end: [0, *cutoffs, V].
+
+    Raises:
+        InputError: the cutoffs do not increase strictly within (0, V).
+    """
+    edges = [0, *cutoffs, num_types]
+    if any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
+        raise InputError(
+            f"cutoffs = {list(cutoffs)} must increase and lie between 0 and the {num_types} types "
+            f"of the vocabulary"
+        )
+    return edges
+
+
+def new_tables(edges: Sequence[int], widths: Sequence[int]) -> nn.ParameterList:
+    """One table (size, width) per cluster, drawn from N(0, 1 / width) (fairseq, as above)."""
+    sizes = [high - low for low, high in zip(edges, edges[1:], strict=False)]
+    return nn.ParameterList(
+        nn.init.normal_(torch.empty(size, width), std=width**-0.5)
+        for size, width in zip(sizes, widths, strict=True)
+    )
+
+
+def new_projections(widths: Sequence[int], dim: int) -> nn.ParameterDict:
+    """A bias-free projection (dim, width) per cluster that needs one, drawn Xavier-uniformly."""
+    return nn.ParameterDict(
+        {
+            str(i): nn.init.xavier_uniform_(torch.empty(dim, width))
+            for i, width in enumerate(widths)
+            if width != dim
+        }
+    )
+
+
+class ClusteredEmbedding(nn.Module):
+    """Tokens -> rows of their cluster's table, projected to one common dimension.
+
+    Shapes:
+        tokens (...) of integers -> (..., embedding_dim).
+        tables[i] (size_i, width_i); projections[str(i)] (embedding_dim, width_i), absent where the
+        table is as wide as the result.
+
+    Args:
+        edges: where clusters begin and end, from `cluster_edges`.
+        widths: width of each cluster's table.
+        dim: dimension of the result.
+    """
+
+    def __init__(self, edges: Sequence[int], widths: Sequence[int], dim: int):
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = edges[-1], dim
+        self.edges = list(edges)
+        self.tables = new_tables(edges, widths)
+        self.projections = new_projections(widths, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        flat = tokens.flatten()
+        wheres, parts = [], []
+        for i, table in enumerate(self.tables):
+            low, high = self.edges[i], self.edges[i + 1]
+            where = ((flat >= low) & (flat < high)).nonzero().squeeze(1)
+            part = F.embedding(flat[where] - low, table)
+            if str(i) in self.projections:
+                part = F.linear(part, self.projections[str(i)])
+            wheres.append(where)
+            parts.append(part.to(table.dtype))  # projected under autocast, looked up without
+        rows = torch.cat(parts)[torch.cat(wheres).argsort()]
+        return rows.view(*tokens.shape, self.embedding_dim)

@@ -1,0 +1,215 @@
+"""Transformer-XL (Dai et al. 2019) over any input and output layer.
+
+Source: kimiyoung/transformer-xl, pytorch/mem_transformer.py (attention type 0, post-norm) and
+pytorch/train.py (initial values).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from define.core.inputs import InputConfig, build_input, option
+from define.core.language_model import LanguageModelOutput
+from define.core.outputs import build_output, projections, tables
+from define.core.relative_attention import (
+    KERNELS,
+    RelativeAttention,
+    attention_mask,
+    sinusoids,
+)
+from define.core.unit import require_choice
+from define.errors import InputError
+
+State = tuple[Tensor, ...]
+"""Each layer's memory, (M, B, d): its inputs at the latest M places."""
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What may change between training and evaluation without changing a parameter.
+
+    Args:
+        memory: places kept from one segment to the next.
+        clamp: distances beyond it look like it; 0 or less for none.
+        same_length: a token sees the `memory` latest places, its own among them, wherever in its
+            segment it stands; otherwise all places of its segment before it, and all of the
+            memory.
+    Raises:
+        InputError: a negative memory, or the same length without memory.
+    """
+
+    memory: int
+    clamp: int = 0
+    same_length: bool = False
+
+    def __post_init__(self):
+        if self.memory < 0:
+            raise InputError(f"memory_length = {self.memory} must not be negative")
+        if self.same_length and self.memory == 0:
+            raise InputError(
+                "same_length lets a token see memory_length places, itself among them, so "
+                "memory_length = 0 must be at least 1"
+            )
+
+
+@dataclass
+class TransformerXLConfig(InputConfig):
+    """Sizes, dropouts, lengths; defaults are the published base recipe (run_wt103_base.sh).
+
+    Its cutoffs (20,000, 40,000 and 200,000 of WikiText-103's types) depend on the corpus.
+    """
+
+    map: str = option("projective", "tokens -> e_i: standard (a V x n table), adaptive, projective")
+    output: str = option("projective", "output layer: standard, adaptive, projective")
+    input: str = option("table", "on the map: table (nothing), linear, mlp (n -> k -> m), define")
+    map_dim: int = option(410, "n, dimension of the token's row in the (first) table")
+    projected_dim: int = option(410, "what a projective map projects rows to")
+    scale_embedding: bool = option(True, "multiply e_i by the root of its dimension")
+    model_dim: int = option(410, "d, width of the layers, and of what the input layer gives")
+    inner_dim: int = option(2100, "width of the feed-forward networks")
+    layers: int = option(16, "layers")
+    heads: int = option(10, "attention heads")
+    head_dim: int = option(41, "dimension of a head")
+    dropout: float = option(0.1, "dropout of all but the attention's probabilities")
+    attention_dropout: float = option(0.0, "dropout of the attention's probabilities")
+    memory_length: int = option(150, "places of earlier segments that each layer keeps")
+    clamp_length: int = option(-1, "longer distances look like this one; 0 or less: none")
+    same_length: bool = option(False, "every token sees exactly memory_length places")
+    init_std: float = option(0.02, "standard deviation of initial weights")
+    projection_init_std: float = option(0.01, "standard deviation of initial projections")
+    attention: str = option("auto", "kernel: fused, plain, or auto (fused without gradient)")
+
+    def lengths(self) -> Lengths:
+        """The lengths of training."""
+        return Lengths(self.memory_length, self.clamp_length, self.same_length)
+
+
+class TransformerXLLayer(nn.Module):
+    """Attention, then a feed-forward network; each is added to its input, and the sum normed.
+
+    Shapes:
+        x (T, B, d) -> (T, B, d); the other arguments as `RelativeAttention`'s.
+    """
+
+    def __init__(self, config: TransformerXLConfig):
+        super().__init__()
+        dim, p = config.model_dim, config.dropout
+        self.attention = RelativeAttention(
+            dim, config.heads, config.head_dim, config.attention_dropout, config.attention
+        )
+        self.dropout = nn.Dropout(p)
+        self.attention_norm = nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(dim, config.inner_dim),
+            nn.ReLU(inplace=True),
+            nn.Dropout(p),
+            nn.Linear(config.inner_dim, dim),
+            nn.Dropout(p),
+        )
+        self.feed_forward_norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, *attention_arguments: Tensor) -> Tensor:
+        x = self.attention_norm(x + self.dropout(self.attention(x, *attention_arguments)))
+        return self.feed_forward_norm(x + self.feed_forward(x))
+
+
+class TransformerXL(nn.Module):
+    """Embedding, layers that remember their inputs of earlier segments, output layer.
+
+    The state goes in and comes out as a value, without history; nothing is kept on the module.
+    `lengths` are the config's until one assigns others, say for an evaluation.
+
+    Shapes:
+        tokens (T, B) -> features (T, B, d); state: (M, B, d) per layer, M up to lengths.memory (a
+        longer one is cut to its latest places).
+    Raises:
+        InputError: impossible sizes, dropouts or lengths, or an input layer that does not give d.
+    """
+
+    def __init__(self, config: TransformerXLConfig, num_types: int):
+        super().__init__()
+        for name in ("model_dim", "inner_dim", "layers", "heads", "head_dim"):
+            if getattr(config, name) < 1:
+                raise InputError(f"{name} = {getattr(config, name)} must be at least 1")
+        for name in ("dropout", "attention_dropout"):
+            if not 0 <= getattr(config, name) < 1:
+                raise InputError(f"{name} = {getattr(config, name)} must lie in [0, 1)")
+        require_choice("attention", config.attention, KERNELS)
+        if config.model_dim % 2:
+            raise InputError(
+                f"model_dim = {config.model_dim} must be even: "
+                f"half of a distance's encoding are sines, half cosines"
+            )
+        if config.input_dim != config.model_dim:
+            raise InputError(
+                f"the input layer gives {config.input_dim} dimensions, the layers read "
+                f"model_dim = {config.model_dim}; make them equal"
+            )
+        self.config, self.lengths = config, config.lengths()
+        self.embedding = build_input(config, num_types)
+        self.u = nn.Parameter(torch.empty(config.heads, config.head_dim))
+        self.v = nn.Parameter(torch.empty(config.heads, config.head_dim))
+        self.layers = nn.ModuleList(TransformerXLLayer(config) for _ in range(config.layers))
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = build_output(config, self.embedding, config.model_dim)
+        self._set_initial_values()
+
+    @torch.no_grad()
+    def _set_initial_values(self) -> None:
+        """The source's; the DeFINE unit, which the source lacks, keeps its own."""
+        std, output = self.config.init_std, self.output
+        layers = (self.embedding.map, output)
+        rows = [table for layer in layers for table in tables(layer)]
+        if output.cluster_weight is not None:
+            rows.append(output.cluster_weight)
+        for parameter in (self.u, self.v, *rows):
+            nn.init.normal_(parameter, std=std)
+        for projection in (p for layer in layers for p in projections(layer)):
+            nn.init.normal_(projection, std=self.config.projection_init_std)
+        for module in self.layers.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=std)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.LayerNorm):
+                nn.init.normal_(module.weight, mean=1.0, std=std)
+                nn.init.zeros_(module.bias)
+
+    def zero_state(self, batch_size: int) -> State:
+        """The state before the first token of every stream: a memory of no places."""
+        empty = self.u.new_zeros(0, batch_size, self.config.model_dim)
+        return (empty,) * self.config.layers
+
+    def forward(self, tokens_TB: Tensor, state: State | None = None) -> LanguageModelOutput:
+        lengths, (num_queries, batch_size) = self.lengths, tokens_TB.shape
+        if state is None:
+            state = self.zero_state(batch_size)
+        state = tuple(latest(memory, lengths.memory) for memory in state)
+        num_keys = len(state[0]) + num_queries
+        # The sums stay in the parameters' dtype under autocast.
+        x = self.dropout(self.embedding(tokens_TB).to(self.u.dtype))
+        window = lengths.memory if lengths.same_length else None
+        mask = attention_mask(num_queries, num_keys, window, x.dtype, x.device)
+        positions = sinusoids(num_keys, x.shape[-1], lengths.clamp, x.dtype, x.device)
+        positions = self.dropout(positions)
+        new_state = []
+        for layer, memory in zip(self.layers, state, strict=True):
+            new_state.append(remember(memory, x, lengths.memory))
+            x = layer(x, memory, positions, mask, self.u, self.v)
+        return LanguageModelOutput(self.dropout(x), x, tuple(new_state))
+
+
+def latest(memory: Tensor, length: int) -> Tensor:
+    """The last `length` places, or all if there are fewer."""
+    return memory[max(len(memory) - length, 0) :]
+
+
+def remember(memory: Tensor, x: Tensor, length: int) -> Tensor:
+    """The latest `length` places of memory and x together, without history.
+
+    Shapes:
+        memory (M, B, d), x (T, B, d) -> (at most length, B, d).
+    """
+    old = memory[max(len(memory) + len(x) - length, 0) :]
+    return torch.cat([old, latest(x, length)]).detach()

@@ -1,0 +1,42 @@
+"""What all registered language models share; the models themselves are in `define.core`."""
+
+from dataclasses import fields
+
+from fairseq.models import BaseFairseqModel
+from torch import Tensor, nn
+
+from define.core.language_model import LanguageModelOutput
+from define.core.registry import MODELS
+from define.core.state import State
+
+
+class LanguageModel(BaseFairseqModel):
+    """Tokens and targets (T, B), and the state before them -> (nll (T, B) in nats, output).
+
+    The loss is taken inside, so that logits of the whole vocabulary need not leave the output
+    layer; without targets it is None.
+    """
+
+    name: str
+    """Of the model in `define.core.registry`."""
+
+    def __init__(self, core: nn.Module):
+        super().__init__()
+        self.core = core
+
+    @classmethod
+    def build_model(cls, cfg, task) -> "LanguageModel":
+        config_class, model_class = MODELS[cls.name]
+        config = config_class(**{f.name: getattr(cfg, f.name) for f in fields(config_class)})
+        return cls(model_class(config, task.num_types))
+
+    def forward(
+        self, src_tokens: Tensor, state: State | None = None, target: Tensor | None = None
+    ) -> tuple[Tensor | None, LanguageModelOutput]:
+        output = self.core(src_tokens, state)
+        nll = None if target is None else self.core.output.nll(output.features, target)
+        return nll, output
+
+    def max_positions(self) -> None:
+        """Streams have no longest length."""
+        return None
