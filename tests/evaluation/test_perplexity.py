@@ -5,14 +5,16 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig, AWDLSTMOutput
+from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
+from define.core.language_model import LanguageModelOutput
+from define.core.outputs import OutputLayer
 from define.data import corpora
 from define.data.prepare import prepare
 from define.errors import InputError
 from define.evaluation import perplexity
 from define.evaluation.perplexity import evaluate
+from define.evaluation.protocols import Protocol
 
 SMALL = {"map_dim": 16, "expand_dim": 64, "reduce_dim": 32, "depth": 3, "max_groups": 4}
 
@@ -37,7 +39,7 @@ def slow_nll(model, tokens, eos: int) -> float:
         for token in tokens.tolist():
             output = model(torch.tensor([[previous]]), state)
             state, previous = output.state, token
-            total -= F.log_softmax(model.logits(output.features)[0, 0], dim=-1)[token].item()
+            total -= model.output.log_probs(output.features)[0, 0, token].item()
     return total / len(tokens)
 
 
@@ -53,24 +55,24 @@ def test_one_stream_is_the_token_by_token_loop(model, corpus):
 @pytest.mark.parametrize("window", [1, 13, 1000])
 def test_the_window_does_not_matter(window, batch_size, model, corpus):
     tokens = corpus.tokens["valid"]
-    expected = evaluate(model, tokens, corpus.eos, batch_size, window=70)
-    found = evaluate(model, tokens, corpus.eos, batch_size, window=window)
+    expected = evaluate(model, tokens, corpus.eos, batch_size)
+    found = evaluate(model, tokens, corpus.eos, batch_size, Protocol(window=window))
     assert found.nll == pytest.approx(expected.nll, rel=1e-6)
     assert found.scored_tokens == expected.scored_tokens == len(tokens)
 
 
 @pytest.mark.parametrize("batch_size", [2, 8])
 def test_streams_that_burn_in_give_what_one_stream_gives(batch_size, model, corpus):
-    tokens = corpus.tokens["valid"]
+    tokens, model = corpus.tokens["valid"], model.double()
     alone = evaluate(model, tokens, corpus.eos)
     gaps = []
     for burn_in in (0, 20, len(tokens)):
-        score = evaluate(model, tokens, corpus.eos, batch_size, burn_in=burn_in)
+        score = evaluate(model, tokens, corpus.eos, batch_size, Protocol(burn_in=burn_in))
         assert score.scored_tokens == len(tokens)
         gaps.append(abs(score.nll - alone.nll))
-    assert gaps[0] > 1e-4
+    assert gaps[0] > 1e-6
     assert gaps[1] < gaps[0] / 10
-    assert gaps[2] < 1e-6
+    assert gaps[2] < 1e-12
 
 
 @pytest.mark.parametrize("fields", [{}, {"input": "mlp"}, {"input": "table"}])
@@ -98,14 +100,18 @@ class Even(nn.Module):
 
     def __init__(self, num_types: int):
         super().__init__()
-        self.chances = nn.Parameter(torch.zeros(num_types))
+        self.chances = nn.Parameter(torch.zeros(1, num_types))
+        self.output = OutputLayer(
+            [nn.Parameter(torch.eye(num_types))],
+            nn.ParameterDict(),
+            [0, num_types],
+            bias=False,
+            max_logits=2**20,
+        )
 
     def forward(self, tokens, state):
         features = self.chances.expand(*tokens.shape, -1)
-        return AWDLSTMOutput(features, features, ())
-
-    def logits(self, features):
-        return features
+        return LanguageModelOutput(features, features, ())
 
 
 def test_even_chances_have_the_perplexity_of_their_number(corpus):
@@ -128,5 +134,5 @@ def test_more_streams_than_tokens_are_refused(model, corpus):
 def test_penn_treebank_has_the_published_number_of_scored_tokens(ptb_source, tmp_path):
     ptb = prepare("ptb", tmp_path / "ptb", source=ptb_source, quiet=True)
     assert ptb.name == corpora.PTB.name
-    score = evaluate(make_model(ptb.types), ptb.tokens["test"], ptb.eos, 64, burn_in=20)
+    score = evaluate(make_model(ptb.types), ptb.tokens["test"], ptb.eos, 64, Protocol(burn_in=20))
     assert score.scored_tokens == 82_430
