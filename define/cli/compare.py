@@ -3,12 +3,16 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from define.errors import InputError
 from define.files import atomic_write
 from define.results import published, records, render
 from define.results.compare import ComparisonRow, compare
 from define.results.grid import print_terminal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -52,6 +56,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--plot", metavar="FILE", help="draw validation perplexity by epoch (.png or .svg)"
     )
     parser.add_argument(
+        "--plot-params",
+        metavar="FILE",
+        help="draw perplexity against total parameters, with the paper's curve (.png or .svg)",
+    )
+    parser.add_argument(
         "--report", metavar="DIR", help="write README.md, results.csv, results.json and plots"
     )
     parser.add_argument(
@@ -69,23 +78,34 @@ def run(args: argparse.Namespace) -> int:
     found = records.find(args.runs, args.data)
     run_tables = {record.table for record in found}
     tables = args.table or [name for name in published.names() if name in run_tables] or ["1c"]
-    if (args.plot or args.report) and len(tables) != 1:
+    if (args.plot or args.plot_params or args.report) and len(tables) != 1:
         raise InputError(
-            f"--plot and --report take one table, not {', '.join(tables)}; name it with --table"
+            f"--plot, --plot-params and --report take one table, not {', '.join(tables)}; name it "
+            "with --table"
         )
     rows = [row for name in dict.fromkeys(tables) for row in compare(name, found, args.scale)]
     _emit(rows, args.format, args.output)
     if args.plot:
-        from define.results import plots
+        from define.results.plots import validation_figure
 
-        plots.save(plots.validation_figure(tables[0], found, args.scale), args.plot)
-        print(f"wrote {args.plot}", file=sys.stderr)
+        _draw(validation_figure(tables[0], found, args.scale), args.plot)
+    if args.plot_params:
+        from define.results.tradeoff import tradeoff_figure
+
+        _draw(tradeoff_figure(tables[0], found, args.scale), args.plot_params)
     if args.report:
         from define.results.report import write_report
 
         write_report(tables[0], args.runs, args.report, args.scale, args.data, args.search)
         print(f"wrote {Path(args.report) / 'README.md'}", file=sys.stderr)
     return 0
+
+
+def _draw(figure: "Figure", path: str) -> None:
+    from define.results import style
+
+    style.save(figure, path)
+    print(f"wrote {path}", file=sys.stderr)
 
 
 def _emit(rows: list[ComparisonRow], output_format: str, output: str | None) -> None:

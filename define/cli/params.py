@@ -3,14 +3,13 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from define.results import published
 from define.results.grid import Grid, print_terminal
 from define.results.published import PARTS, PublishedRow
-from define.results.render import ABSENT, millions, row_label
-
-NOT_BUILT = "not built yet"
+from define.results.render import ABSENT, millions, row_label, signed
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -54,7 +53,9 @@ def count(table: str) -> list[dict[str, Any]]:
 
     Returns: dicts with "table", "row", "label", "kind" ("paper" or "control"), "computed" (part ->
         count, None where the model cannot be built yet), "published" (part -> count, only what the
-        paper prints) and "difference_percent" (part -> percent of the published count).
+        paper prints), "difference" (part -> ours less the paper's), "difference_percent" (the same
+        in percent of the published count) and "exact" (part -> whether ours, rounded to the digits
+        that the paper prints, is its number).
     Raises: InputError for an unknown table.
     """
     paper_rows = published.table(table)
@@ -71,6 +72,7 @@ def count(table: str) -> list[dict[str, Any]]:
 
 def _row(row: PublishedRow, kind: str, computed: dict[str, int | None]) -> dict[str, Any]:
     counts = {part: computed.get(part) for part in PARTS}
+    both = {part: paper for part, paper in row.parameters.items() if counts[part] is not None}
     return {
         "table": row.table,
         "row": row.row,
@@ -78,12 +80,26 @@ def _row(row: PublishedRow, kind: str, computed: dict[str, int | None]) -> dict[
         "kind": kind,
         "computed": counts,
         "published": dict(row.parameters),
+        "exact": {part: _is_exact(row, part, counts[part]) for part in both},
+        "difference": {part: counts[part] - paper for part, paper in both.items()},
         "difference_percent": {
-            part: 100 * (counts[part] - paper) / paper
-            for part, paper in row.parameters.items()
-            if paper and counts[part] is not None
+            part: 100 * (counts[part] - paper) / paper for part, paper in both.items() if paper
         },
     }
+
+
+def _is_exact(row: PublishedRow, part: str, count: int) -> bool:
+    digits = row.decimals[part]
+    return millions(count, digits) == millions(row.parameters[part], digits)
+
+
+def _is_rounded_sum(row: dict[str, Any]) -> bool:
+    """Whether only the total differs, and the paper's is the sum of the parts that it prints."""
+    paper, exact = row["published"], row["exact"]
+    parts = [part for part in PARTS if part != "total"]
+    if not all(exact.get(part) for part in parts) or exact.get("total", True):
+        return False
+    return paper["total"] == sum(paper[part] for part in parts)
 
 
 def _is_built(row: dict[str, Any]) -> bool:
@@ -91,24 +107,54 @@ def _is_built(row: dict[str, Any]) -> bool:
 
 
 def _grid(table: str, rows: list[dict[str, Any]]) -> Grid:
-    header = ["row"]
-    for part in PARTS:
-        header += [f"{part}\npaper", f"{part}\nours"]
+    decimals = {row.row: row.decimals for row in published.table(table)}
+    # Names of parts stand above the paper's columns only: they are wider than the counts.
+    header = ["row", "define\npaper", "\nours", "\ndiff."]
+    for part in PARTS[1:]:
+        header += [f"{part}\npaper", "\nours"]
+    header.append("\ndiff.")
     return Grid(
         title=f"Table {table}, {published.caption(table)}: parameters in millions",
-        header=[*header, "total\ndiff.", "status"],
-        rows=[_cells(row) for row in rows],
-        notes=[
-            f"The paper's counts disagree with each other: {text}"
-            for text in published.contradictions(table)
-        ],
+        header=header,
+        rows=[_cells(row, decimals.get(row["row"], {})) for row in rows],
+        notes=_notes(table, rows),
     )
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _notes(table: str, rows: list[dict[str, Any]]) -> list[str]:
+    notes = []
+    missing = [row["label"] for row in rows if not _is_built(row)]
+    if missing:
+        notes.append(f"Not built yet: {', '.join(missing)}.")
+    if any(True in row["exact"].values() for row in rows):
+        notes.append("=: ours, rounded to the digits that the paper prints, is the paper's number.")
+    rounded = [row["label"] for row in rows if _is_rounded_sum(row)]
+    if rounded:
+        notes.append(
+            f"Every part of {', '.join(rounded)} is exact; the paper's total is the sum of its "
+            "rounded parts."
+        )
+    if any(row["computed"]["define"] for row in rows):
+        notes.append(
+            "The paper gives no g_max; each row has the one that brings our total nearest to the "
+            "published one."
+        )
+    return notes + [
+        f"The paper's counts disagree with each other: {text}"
+        for text in published.contradictions(table)
+    ]
+
+
+def _cells(row: dict[str, Any], decimals: Mapping[str, int]) -> list[str]:
     cells = [row_label(row["label"], row["kind"])]
     for part in PARTS:
-        cells += [millions(row["published"].get(part)), millions(row["computed"][part])]
+        mark = "=" if row["exact"].get(part) else " "
+        cells += [
+            millions(row["published"].get(part), decimals.get(part, 2)),
+            millions(row["computed"][part]) + mark,
+        ]
+        if part == "define":
+            difference = row["difference"].get(part)
+            cells.append(ABSENT if difference is None else signed(difference / 1_000_000))
     percent = row["difference_percent"].get("total")
-    difference = ABSENT if percent is None else f"{percent:+.2f} %"
-    return [*cells, difference, "" if _is_built(row) else NOT_BUILT]
+    return [*cells, ABSENT if percent is None else f"{percent:+.2f}%"]

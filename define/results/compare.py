@@ -4,15 +4,16 @@ Rows are compared within a *section*: one scale on one corpus. Numbers of two se
 averaged and never stand in one column.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from define.errors import InputError
 from define.results import published
 from define.results.published import PublishedRow
 from define.results.records import RunRecord
-from define.results.stats import Statistic, interval95, summarise
+from define.results.stats import Statistic, summarise
 
 SCALES = ("paper", "mini", "smoke")
 METRICS = ("valid_ppl", "test_ppl", "newstest2014_bleu", "newstest2017_bleu")
@@ -34,7 +35,9 @@ class ComparisonRow:
         ours: metric -> mean, deviation and count over the finished seeds.
         parameters: part -> count of our model, None if not run.
         comparable: whether scale and corpus are the paper's, so that a difference means something.
-        tokens_per_second, peak_memory_mib: over the finished seeds, None without any.
+        protocol: the evaluation protocol behind `ours`, None where the records name none.
+        published_ms_per_batch: the paper's time of an update, on the authors' hardware.
+        ms_per_update, tokens_per_second, peak_memory_mib: over the finished seeds, or None.
     """
 
     table: str
@@ -51,6 +54,9 @@ class ComparisonRow:
     ours: Mapping[str, Statistic]
     parameters: Mapping[str, int] | None
     comparable: bool
+    protocol: str | None
+    published_ms_per_batch: float | None
+    ms_per_update: Statistic | None
     tokens_per_second: Statistic | None
     peak_memory_mib: Statistic | None
 
@@ -68,24 +74,20 @@ class ComparisonRow:
         return {**asdict(self), "difference": self.difference}
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """Mean of `row_a` less `row_b` over the seeds that both finished.
+def of_table(table: str, records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The table's records, with those of other tables that one of its rows shows as its own.
 
-    Attributes:
-        mean, std, n: as in `Statistic`; mean and std are None if no seed is shared.
-        interval95: Student's t interval of the mean, None for fewer than two shared seeds.
+    Raises:
+        InputError: an unknown table.
     """
-
-    row_a: str
-    row_b: str
-    scale: str
-    metric: str
-    seeds: tuple[int, ...]
-    mean: float | None
-    std: float | None
-    n: int
-    interval95: tuple[float, float] | None
+    borrowed = {row.same_run: row.row for row in published.table(table) if row.same_run}
+    found = []
+    for record in records:
+        if record.table == table:
+            found.append(record)
+        elif (row := borrowed.get((record.table, record.row))) is not None:
+            found.append(replace(record, table=table, row=row))
+    return found
 
 
 def sections(
@@ -99,7 +101,7 @@ def sections(
         InputError: an unknown table, or a scale that neither exists nor has runs.
     """
     paper_data = published.data(table)
-    found = {(record.scale, record.data) for record in records if record.table == table}
+    found = {(record.scale, record.data) for record in of_table(table, records)}
     run_scales = {scale for scale, _ in found}
     known = [*SCALES, *sorted(run_scales - set(SCALES))]
     wanted = scales or sorted(run_scales, key=known.index) or ["paper"]
@@ -119,15 +121,17 @@ def compare(
     """Every row of the paper's table, then our control rows, section by section.
 
     Raises:
-        InputError: an unknown table or scale, or seeds of one row with different parameter counts.
+        InputError: an unknown table or scale, or seeds of one row with different parameter counts
+            or evaluation protocols.
     """
     paper_rows = published.table(table)
     paper_slugs = {row.row for row in paper_rows}
+    records = of_table(table, records)
     rows = []
     for scale, data in sections(table, records, scales):
         runs: dict[str, list[RunRecord]] = {}
         for record in records:
-            if (record.table, record.scale, record.data) == (table, scale, data):
+            if (record.scale, record.data) == (scale, data):
                 runs.setdefault(record.row, []).append(record)
         controls = [
             PublishedRow(table, row, row, {}, {}, {}) for row in sorted(runs.keys() - paper_slugs)
@@ -138,18 +142,27 @@ def compare(
     return rows
 
 
+def by_section(rows: Iterable[ComparisonRow]) -> list[list[ComparisonRow]]:
+    """The rows of one table, section by section."""
+    return [list(section) for _, section in groupby(rows, key=lambda row: (row.scale, row.data))]
+
+
+def section_runs(section: Sequence[ComparisonRow], records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The table's records of a section, in the order of its rows, then by seed."""
+    order = {row.row: index for index, row in enumerate(section)}
+    key = (section[0].scale, section[0].data)
+    runs = [record for record in records if (record.scale, record.data) == key]
+    return sorted(runs, key=lambda record: (order[record.row], record.seed))
+
+
 def _compare_row(
     row: PublishedRow, kind: str, scale: str, data: str, runs: Sequence[RunRecord]
 ) -> ComparisonRow:
     runs = sorted(runs, key=lambda record: record.seed)
     finished = [record for record in runs if record.finished]
     counted = finished or runs
-    for record in counted[1:]:
-        if record.parameters != counted[0].parameters:
-            raise InputError(
-                f"{counted[0].path} and {record.path} are seeds of the same row with different "
-                "parameter counts; move the run of the other model away"
-            )
+    _require_equal(counted, "parameter counts", lambda record: record.parameters)
+    _require_equal(finished, "evaluation protocols", protocol_settings)
     return ComparisonRow(
         table=row.table,
         row=row.row,
@@ -169,9 +182,28 @@ def _compare_row(
         },
         parameters=counted[0].parameters if counted else None,
         comparable=scale == "paper" and data == published.data(row.table),
+        protocol=finished[0].headline if finished else None,
+        published_ms_per_batch=row.raw.get("ms_per_batch"),
+        ms_per_update=_summary([r.speed["ms_per_update"] for r in finished]),
         tokens_per_second=_summary([r.speed["tokens_per_second"] for r in finished]),
         peak_memory_mib=_summary([r.peak_memory_mib for r in finished]),
     )
+
+
+def protocol_settings(record: RunRecord) -> list[tuple[str, Mapping[str, Any]]]:
+    """(protocol, its settings) in the record's order, the headline first."""
+    return [(name, protocol["settings"]) for name, protocol in record.protocols.items()]
+
+
+def _require_equal(
+    runs: Sequence[RunRecord], what: str, value: Callable[[RunRecord], object]
+) -> None:
+    for record in runs[1:]:
+        if value(record) != value(runs[0]):
+            raise InputError(
+                f"{runs[0].path} and {record.path} are seeds of the same row with different "
+                f"{what}; move one of them away"
+            )
 
 
 def _summary(values: Sequence[float]) -> Statistic | None:
@@ -187,40 +219,3 @@ def _status(runs: Sequence[RunRecord]) -> str:
     if "running" in statuses and "finished" not in statuses:
         return "running"
     return "partial"
-
-
-def paired_difference(
-    records: Sequence[RunRecord], row_a: str, row_b: str, scale: str, metric: str
-) -> PairedDifference:
-    """How much `row_a` exceeds `row_b` in `metric`, seed by seed.
-
-    Args:
-        records: of one table and one corpus.
-    Raises:
-        InputError: a row has two runs of the same seed, from different tables or corpora.
-    """
-    by_row: dict[str, dict[int, float]] = {row_a: {}, row_b: {}}
-    for record in records:
-        if record.scale != scale or record.row not in by_row or metric not in record.metrics:
-            continue
-        values = by_row[record.row]
-        if record.seed in values:
-            raise InputError(
-                f"row {record.row!r} has two runs of seed {record.seed} at scale {scale}; pair the "
-                "records of one table and one corpus at a time"
-            )
-        values[record.seed] = record.metrics[metric]
-    seeds = tuple(sorted(by_row[row_a].keys() & by_row[row_b].keys()))
-    differences = [by_row[row_a][seed] - by_row[row_b][seed] for seed in seeds]
-    statistic = _summary(differences)
-    return PairedDifference(
-        row_a=row_a,
-        row_b=row_b,
-        scale=scale,
-        metric=metric,
-        seeds=seeds,
-        mean=statistic.mean if statistic else None,
-        std=statistic.std if statistic else None,
-        n=len(seeds),
-        interval95=interval95(statistic) if statistic else None,
-    )

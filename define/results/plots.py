@@ -1,37 +1,18 @@
 """Validation perplexity against epochs, drawn from run records; matplotlib is imported on use."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from define.errors import InputError
-from define.files import atomic_write
 from define.results import published
-from define.results.compare import sections
+from define.results.compare import of_table, sections
 from define.results.records import RunRecord
+from define.results.style import COLOURS, DASHES, STYLE, scale_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# Okabe and Ito's colours, safe for colour-blind readers; their yellow is too pale on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DASHES = ("-", "--", "-.", ":")
-_LOG_RATIO = 3.0
-"""From this ratio of the largest to the smallest perplexity on, the axis is logarithmic."""
-
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "white",
-    "axes.facecolor": "white",
-    # Without a fixed salt the identifiers in an SVG file are random.
-    "svg.hashsalt": "define",
-}
 
 
 @dataclass(frozen=True)
@@ -79,11 +60,12 @@ def validation_figure(
     Raises:
         InputError: no run of the table has been validated yet.
     """
+    records = of_table(table, records)
     panels = []
     for scale, data in sections(table, records, scales):
         runs: dict[str, list[RunRecord]] = {}
         for record in records:
-            if (record.table, record.scale, record.data) == (table, scale, data):
+            if (record.scale, record.data) == (scale, data):
                 runs.setdefault(record.row, []).append(record)
         curves = {row: found for row, group in runs.items() if (found := curve(group))}
         if curves:
@@ -97,7 +79,7 @@ def validation_figure(
     labels = {row.row: row.label for row in published.table(table)}
     drawn = {row for _, curves in panels for row in curves}
     order = [row for row in labels if row in drawn] + sorted(drawn - labels.keys())
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.0 * len(panels)), layout="constrained")
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for axes, (title, curves) in zip(grid, panels, strict=True):
@@ -112,19 +94,19 @@ def _draw_panel(
     order: Sequence[str],
     labels: Mapping[str, str],
 ) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+    from matplotlib.ticker import MaxNLocator
 
     for index, row in enumerate(order):
         if row not in curves:
             continue
         line = curves[row]
-        colour = _COLOURS[index % len(_COLOURS)]
+        colour = COLOURS[index % len(COLOURS)]
         best_epoch, best = line.best
         seeds = "1 seed" if line.seeds == 1 else f"{line.seeds} seeds"
         axes.plot(
             line.epochs,
             line.mean,
-            _DASHES[index % len(_DASHES)],
+            DASHES[index % len(DASHES)],
             color=colour,
             linewidth=1.6,
             label=f"{labels.get(row, row)} ({seeds}): {best:.1f} at epoch {best_epoch}",
@@ -139,34 +121,10 @@ def _draw_panel(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     lowest = min(min(line.low) for line in curves.values())
     highest = max(max(line.high) for line in curves.values())
-    if highest / lowest >= _LOG_RATIO:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 3, 4, 5, 7)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    scale_axis(axes.yaxis, lowest, highest)
     axes.legend(
         loc="upper right",
         alignment="left",
         frameon=False,
         title="mean, band from lowest to highest, ● best epoch",
     )
-
-
-def save(figure: "Figure", path: str | Path) -> None:
-    """Writes the figure as .png (150 dpi) or .svg; equal figures give equal bytes.
-
-    Raises:
-        InputError: the file name ends in neither.
-    """
-    import matplotlib
-
-    path = Path(path)
-    # matplotlib would otherwise write the time and its own version into the file.
-    metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    if path.suffix not in metadata:
-        raise InputError(f"{str(path)!r} is no plot file; let the name end in .png or .svg")
-    content = io.BytesIO()
-    with matplotlib.rc_context(_STYLE):
-        figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=metadata[path.suffix])
-    with atomic_write(path, "wb") as stream:
-        stream.write(content.getvalue())

@@ -1,7 +1,7 @@
 """The paper's tables, read from `published.yaml` beside this module."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ class PublishedRow:
         table, row: the table's name ("1c") and our slug of the row ("awd_lstm_define").
         label: the paper's name of the row.
         parameters: part -> plain count (the paper prints millions); unprinted parts are absent.
+        decimals: part -> how many decimals of a million the paper prints: 2, or 0 for whole ones.
         metrics: metric -> value, e.g. {"valid_ppl": 61.2, "test_ppl": 58.8}; unprinted ones absent.
         raw: whatever else the row of the file holds (n, k, m, N, ms_per_batch, ...).
+        same_run: (table, row) whose run of ours this row shows; None if it has its own.
     """
 
     table: str
@@ -32,6 +34,22 @@ class PublishedRow:
     parameters: Mapping[str, int]
     metrics: Mapping[str, float]
     raw: Mapping[str, Any]
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    same_run: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """Rows of a table that a figure connects.
+
+    Attributes:
+        rows: slugs, in order of their size.
+        point: what a point is named after: "label" (the row's label) or "n" (its map dimension).
+    """
+
+    label: str
+    rows: tuple[str, ...]
+    point: str
 
 
 @cache
@@ -79,8 +97,26 @@ def _row(name: str, entry: dict[str, Any]) -> PublishedRow:
         label=raw.pop("label"),
         parameters={part: round(value * 1_000_000) for part, value in millions.items()},
         metrics=metrics,
+        decimals={part: 0 if isinstance(value, int) else 2 for part, value in millions.items()},
+        same_run=tuple(raw.pop("same_run", ())) or None,
         raw=raw,
     )
+
+
+def pairs(name: str) -> list[tuple[str, str]]:
+    """The comparisons that carry the table's claim: (row, the row to subtract from it).
+
+    Raises: InputError if there is no such table.
+    """
+    return [(first, second) for first, second in _entry(name).get("pairs", ())]
+
+
+def series(name: str) -> list[Series]:
+    """What a figure of the table connects; none if it has no curve. Raises as `pairs`."""
+    return [
+        Series(entry["label"], tuple(entry["rows"]), entry.get("point", "label"))
+        for entry in _entry(name).get("series", ())
+    ]
 
 
 def contradictions(name: str) -> list[str]:

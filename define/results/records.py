@@ -3,17 +3,16 @@
 A loss is in nats per token, a perplexity is exp(loss), times are in seconds, memory is in MiB.
 """
 
-import json
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from define.errors import InputError
 from define.files import write_json
-from define.results.published import PARTS
+from define.results import schema
+from define.results.schema import MapOf, Nullable, check_shape, require, validate
 
 SCHEMA = 1
 STATUSES = ("running", "finished", "interrupted", "failed")
@@ -25,7 +24,11 @@ SEARCH_FOLDER = "search"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One validated record; each attribute is the field of the file that has its name."""
+    """One validated record; each attribute is the field of the file that has its name.
+
+    `protocols` (name -> "settings" and "scores") may be absent from the file. Its first one is the
+    headline: `final` holds its scores.
+    """
 
     path: Path
     table: str
@@ -41,6 +44,7 @@ class RunRecord:
     speed: Mapping[str, float]
     peak_memory_mib: float
     provenance: Mapping[str, Any]
+    protocols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def data(self) -> str:
@@ -59,19 +63,12 @@ class RunRecord:
             return {}
         return {f"{split}_ppl": scores["ppl"] for split, scores in self.final.items()}
 
-
-@dataclass(frozen=True)
-class _Nullable:
-    shape: Any
-
-
-@dataclass(frozen=True)
-class _MapOf:
-    shape: Any
+    @property
+    def headline(self) -> str | None:
+        """The name of the protocol that `final` was measured by; None if the record has none."""
+        return next(iter(self.protocols), None)
 
 
-_LOSS = {"nll": float, "ppl": float}
-_SCORED_LOSS = {**_LOSS, "scored_tokens": int}
 _SHAPE = {
     "schema": int,
     "table": str,
@@ -80,42 +77,26 @@ _SHAPE = {
     "seed": int,
     "status": str,
     "config": dict,
-    "parameters": dict.fromkeys(PARTS, int),
+    "parameters": schema.PARAMETERS,
     "epochs": [
         {
             "epoch": int,
             "updates": int,
             "lr": float,
-            "train": _LOSS,
-            "valid": _SCORED_LOSS,
+            "train": schema.LOSS,
+            "valid": {**schema.LOSS, "scored_tokens": int},
             "seconds": float,
             "averaged": bool,
         }
     ],
-    "final": _Nullable(_MapOf(_SCORED_LOSS)),
-    "best_epoch": _Nullable(int),
+    "final": Nullable(schema.SCORES),
+    "best_epoch": Nullable(int),
     "speed": {"tokens_per_second": float, "ms_per_update": float, "seconds": float},
     "peak_memory_mib": float,
-    "provenance": {
-        "commit": str,
-        "dirty": bool,
-        "command": str,
-        "device": str,
-        "threads": int,
-        "python": str,
-        "versions": _MapOf(str),
-        "data": {"name": str, "sha256": _MapOf(str), "tokens": _MapOf(int), "types": int},
-        "started": str,
-        "finished": _Nullable(str),
-    },
+    "provenance": {**schema.ORIGIN, "data": schema.CORPUS},
 }
-
-
-class _Fault(Exception):
-    """A field that breaks a rule; becomes an InputError once the file is known."""
-
-    def __init__(self, field: str, rule: str):
-        super().__init__(f"field {field!r} {rule}")
+_PROTOCOLS_SHAPE = MapOf({"settings": dict, "scores": schema.SCORES})
+_REMEDY = "run the training or its evaluation again"
 
 
 def new(
@@ -153,7 +134,7 @@ def write(path: str | Path, record: Mapping[str, Any]) -> None:
     Raises:
         InputError: a field is missing, has the wrong type or contradicts another one.
     """
-    _validate(record, path)
+    validate(record, _check, path, _REMEDY)
     write_json(path, record)
 
 
@@ -164,15 +145,8 @@ def read_plain(path: str | Path) -> dict[str, Any]:
         InputError: as `read`.
     """
     path = Path(path)
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a run record") from error
-    except ValueError as error:
-        raise InputError(
-            f"{path} is not a run record: it is not valid JSON ({error}); run the training again"
-        ) from error
-    _validate(record, path)
+    record = schema.read_json(path, "run record", "run the training again")
+    validate(record, _check, path, _REMEDY)
     return record
 
 
@@ -184,7 +158,7 @@ def read(path: str | Path) -> RunRecord:
     """
     path = Path(path)
     record = read_plain(path)
-    names = [field.name for field in fields(RunRecord) if field.name != "path"]
+    names = [field.name for field in fields(RunRecord) if field.name in record]
     return RunRecord(path=path, **{name: record[name] for name in names})
 
 
@@ -243,56 +217,23 @@ def _keep(records: dict[tuple, RunRecord], record: RunRecord) -> None:
         records[key] = record
 
 
-def _validate(record: Any, path: str | Path) -> None:
-    try:
-        _check_shape(record, _SHAPE, "")
-        _check_values(record)
-    except _Fault as fault:
-        raise InputError(f"{path}: {fault}; run the training or its evaluation again") from None
-
-
-def _check_shape(value: Any, shape: Any, field: str) -> None:
-    """Compares `value` with `shape`: a type, a dict of required fields, or a list of one shape."""
-    if isinstance(shape, _Nullable):
-        if value is not None:
-            _check_shape(value, shape.shape, field)
-    elif isinstance(shape, _MapOf):
-        _require(isinstance(value, Mapping), field, "must be an object")
-        for key, item in value.items():
-            _check_shape(item, shape.shape, f"{field}.{key}")
-    elif isinstance(shape, dict):
-        _require(isinstance(value, Mapping), field or "record", "must be an object")
-        for key, item_shape in shape.items():
-            name = f"{field}.{key}" if field else key
-            _require(key in value, name, "is missing")
-            _check_shape(value[key], item_shape, name)
-    elif isinstance(shape, list):
-        _require(isinstance(value, list), field, "must be a list")
-        for index, item in enumerate(value):
-            _check_shape(item, shape[0], f"{field}[{index}]")
-    elif shape is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _require(number and math.isfinite(value), field, f"is {value!r}, not a finite number")
-        _require(value >= 0, field, f"is {value!r}, which must not be negative")
-    elif shape is int:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        _require(whole and value >= 0, field, f"is {value!r}, not a whole number from 0 on")
-    else:
-        _require(isinstance(value, shape), field, f"is {value!r}, not of type {shape.__name__}")
-
-
-def _check_values(record: Mapping[str, Any]) -> None:
-    _require(record["schema"] == SCHEMA, "schema", f"is {record['schema']}, not {SCHEMA}")
-    for field in ("table", "row", "scale"):
-        _require(record[field] != "", field, "is empty")
+def _check(record: Any) -> None:
+    check_shape(record, _SHAPE)
+    schema.check_names(record, SCHEMA, "table", "row", "scale")
     status = record["status"]
-    _require(status in STATUSES, "status", f"is {status!r}, not one of {', '.join(STATUSES)}")
-    parts = record["parameters"]
-    total = sum(parts[part] for part in PARTS if part != "total")
-    rule = f"is {parts['total']}, but the parts sum to {total}"
-    _require(parts["total"] == total, "parameters.total", rule)
+    require(status in STATUSES, "status", f"is {status!r}, not one of {', '.join(STATUSES)}")
+    schema.check_parameters(record["parameters"])
     _check_epochs(record)
-    _check_final(record)
+    tokens = record["provenance"]["data"]["tokens"]
+    if record["final"] is not None:
+        schema.check_scores(record["final"], "final", tokens)
+    require(
+        record["final"] is not None or status != "finished",
+        "final",
+        "is null though the run is finished",
+    )
+    if "protocols" in record:
+        _check_protocols(record, tokens)
 
 
 def _check_epochs(record: Mapping[str, Any]) -> None:
@@ -300,46 +241,28 @@ def _check_epochs(record: Mapping[str, Any]) -> None:
     for index, epoch in enumerate(record["epochs"]):
         field = f"epochs[{index}]"
         number = epoch["epoch"]
-        _require(number > previous, f"{field}.epoch", f"is {number}, after epoch {previous}")
+        require(number > previous, f"{field}.epoch", f"is {number}, after epoch {previous}")
         previous = number
-        _check_loss(epoch["train"], f"{field}.train")
-        _check_loss(epoch["valid"], f"{field}.valid")
+        schema.check_loss(epoch["train"], f"{field}.train")
+        schema.check_loss(epoch["valid"], f"{field}.valid")
         scored = epoch["valid"]["scored_tokens"]
-        _require(scored > 0, f"{field}.valid.scored_tokens", "is 0: a number from nothing")
+        require(scored > 0, f"{field}.valid.scored_tokens", "is 0: a number from nothing")
     best = record["best_epoch"]
     numbers = [epoch["epoch"] for epoch in record["epochs"]]
-    _require(best is None or best in numbers, "best_epoch", f"is {best}, no epoch of the record")
+    require(best is None or best in numbers, "best_epoch", f"is {best}, no epoch of the record")
 
 
-def _check_final(record: Mapping[str, Any]) -> None:
-    final = record["final"]
-    if final is None:
-        _require(record["status"] != "finished", "final", "is null though the run is finished")
-        return
-    _require("valid" in final, "final.valid", "is missing")
-    tokens = record["provenance"]["data"]["tokens"]
-    for split, scores in final.items():
-        _check_loss(scores, f"final.{split}")
-        scored, expected = scores["scored_tokens"], tokens.get(split)
-        _require(
-            scored == expected and scored > 0,
-            f"final.{split}.scored_tokens",
-            f"is {scored}, but provenance.data.tokens.{split} is {expected}",
-        )
-
-
-def _check_loss(scores: Mapping[str, Any], field: str) -> None:
-    try:
-        expected = math.exp(scores["nll"])
-    except OverflowError:
-        raise _Fault(f"{field}.nll", f"is {scores['nll']}, too large for a perplexity") from None
-    _require(
-        math.isclose(scores["ppl"], expected, rel_tol=1e-6),
-        f"{field}.ppl",
-        f"is {scores['ppl']}, but exp(nll) is {expected:.6f}",
+def _check_protocols(record: Mapping[str, Any], tokens: Mapping[str, int]) -> None:
+    protocols = record["protocols"]
+    check_shape(protocols, _PROTOCOLS_SHAPE, "protocols")
+    require(len(protocols) > 0, "protocols", "is empty; leave it out")
+    for name, protocol in protocols.items():
+        require(name != "", "protocols", "has a protocol without a name")
+        schema.check_settings(protocol["settings"], f"protocols.{name}.settings")
+        schema.check_scores(protocol["scores"], f"protocols.{name}.scores", tokens)
+    headline = next(iter(protocols))
+    require(
+        record["final"] == protocols[headline]["scores"],
+        "final",
+        f"differs from the scores of the first protocol, {headline!r}",
     )
-
-
-def _require(condition: bool, field: str, rule: str) -> None:
-    if not condition:
-        raise _Fault(field, rule)

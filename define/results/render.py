@@ -61,6 +61,9 @@ def _csv_line(row: ComparisonRow) -> dict[str, object]:
     for part in PARTS:
         line[f"published_parameters_{part}"] = row.published_parameters.get(part)
         line[f"parameters_{part}"] = (row.parameters or {}).get(part)
+    line["protocol"] = row.protocol
+    line["published_ms_per_batch"] = row.published_ms_per_batch
+    line |= _csv_statistic("ms_per_update", row.ms_per_update)
     line |= _csv_statistic("tokens_per_second", row.tokens_per_second)
     line |= _csv_statistic("peak_memory_mib", row.peak_memory_mib)
     return line
@@ -137,7 +140,20 @@ def _notes(rows: Sequence[ComparisonRow]) -> list[str]:
         )
     if any(row.kind == "control" for row in rows):
         notes.append("control: a row of ours that the paper does not have.")
-    return notes
+    return notes + _protocol_notes(rows)
+
+
+def _protocol_notes(rows: Sequence[ComparisonRow]) -> list[str]:
+    """Names the protocol behind our numbers; the rows as well where there are several."""
+    users: dict[str, list[str]] = {}
+    for row in rows:
+        if row.protocol:
+            users.setdefault(row.protocol, []).append(row.label)
+    if not users:
+        return []
+    every = len(users) == 1
+    names = [name if every else f"{name} ({', '.join(of)})" for name, of in users.items()]
+    return [f"evaluation protocol: {'; '.join(names)}."]
 
 
 def row_label(label: str, kind: str) -> str:
@@ -155,9 +171,9 @@ def signed(value: float | None) -> str:
     return ABSENT if value is None else f"{value:+.2f}"
 
 
-def millions(count: int | None) -> str:
+def millions(count: int | None, digits: int = 2) -> str:
     """A plain count in millions with two decimals, or "-"."""
-    return ABSENT if count is None else f"{count / 1_000_000:.2f}"
+    return ABSENT if count is None else f"{count / 1_000_000:.{digits}f}"
 
 
 def statistics(values: Sequence[Statistic | None]) -> list[str]:

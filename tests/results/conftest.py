@@ -31,8 +31,14 @@ def _make_record(
     test_ppl: float = 116.0,
     define_parameters: int = 0,
     config: dict | None = None,
+    ms_per_update: float = 93.0,
+    protocols: dict[str, tuple[dict, float, float]] | None = None,
 ) -> dict:
-    """A valid record whose final validation perplexity is the last of `curve`."""
+    """A valid record whose final validation perplexity is the last of `curve`.
+
+    Args:
+        protocols: name -> (settings, valid ppl, test ppl); the first should equal the final scores.
+    """
     record = records.new(
         table=table,
         row=row,
@@ -80,8 +86,20 @@ def _make_record(
         record["best_epoch"] = 1 + curve.index(min(curve))
     if status == "finished":
         record["final"] = {"valid": _scored(curve[-1], "valid"), "test": _scored(test_ppl, "test")}
-        record["speed"] = {"tokens_per_second": 15_000.0, "ms_per_update": 93.0, "seconds": 600.0}
+        record["speed"] = {
+            "tokens_per_second": 15_000.0,
+            "ms_per_update": ms_per_update,
+            "seconds": 600.0,
+        }
         record["peak_memory_mib"] = 512.5
+    if protocols:
+        record["protocols"] = {
+            name: {
+                "settings": dict(settings),
+                "scores": {"valid": _scored(valid, "valid"), "test": _scored(test, "test")},
+            }
+            for name, (settings, valid, test) in protocols.items()
+        }
     return record
 
 
@@ -110,6 +128,63 @@ def make_record() -> Callable[..., dict]:
 def put() -> Callable[..., Path]:
     """A function that writes a valid record below a folder and returns the file."""
     return _put
+
+
+def _make_step(
+    row: str = "lstm_r2",
+    *,
+    table: str = "1a",
+    streams: int = 20,
+    ms_per_update: tuple[float, ...] = (900.0, 1000.0, 5000.0),
+    device: str = "cpu",
+) -> dict:
+    """A valid step record: three timed updates after one, the last loss 8.125."""
+    origin = _make_record()["provenance"]
+    return {
+        "schema": 1,
+        "table": table,
+        "row": row,
+        "config": {"model": {"map_dim": 256}},
+        "parameters": {"define": 1, "context": 2, "io": 3, "total": 6},
+        "streams": streams,
+        "paper_streams": 60,
+        "bptt": 140,
+        "tokens_per_update": streams * 140,
+        "updates": 3,
+        "warm_up": 1,
+        "ms_per_update": list(ms_per_update),
+        "loss": [12.5, 10.0, 9.0, 8.125],
+        "peak_memory_mib": 3584.0,
+        "provenance": {**origin, "device": device, "data": {"name": "zipf", "types": 267_735}},
+    }
+
+
+@pytest.fixture
+def make_step() -> Callable[..., dict]:
+    """A function that makes a valid step record."""
+    return _make_step
+
+
+def _make_evaluation(row: str = "lstm_grave_cache", ppl: float = 90.0) -> dict:
+    """A valid evaluation of table 1a's run lstm_r2, seed 1."""
+    return {
+        "schema": 1,
+        "kind": "evaluation",
+        "table": "1b",
+        "row": row,
+        "scale": "mini",
+        "seed": 1,
+        "run": {"table": "1a", "row": "lstm_r2", "seed": 1},
+        "protocol": {"window": 2000, "theta": 0.3, "lambda": 0.1, "chosen": "validation"},
+        "scores": {"valid": _scored(ppl, "valid"), "test": _scored(ppl - 5, "test")},
+        "provenance": _make_record(data="wikitext-2")["provenance"],
+    }
+
+
+@pytest.fixture
+def make_evaluation() -> Callable[..., dict]:
+    """A function that makes a valid evaluation."""
+    return _make_evaluation
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ def command(tmp_path, monkeypatch, capsys):
 
 
 def test_defaults_show_the_tables_with_runs(command, mini_runs, put):
-    put(mini_runs, table="1a", row="lstm_r1", data="wikitext_103")
+    put(mini_runs, table="1a", row="lstm_r1", data="wikitext-103")
     out = command().out
-    assert "Table 1a, scale mini, data wikitext_103" in out
+    assert "Table 1a, scale mini, data wikitext-103" in out
     assert "Table 1c, scale mini, data ptb" in out and "Table 2" not in out
 
 
@@ -43,6 +43,15 @@ def test_json_is_all_that_standard_output_holds(command, mini_runs, tmp_path):
     assert captured.err == "wrote curves.svg\nwrote report/README.md\n"
     assert (tmp_path / "curves.svg").stat().st_size > 10_000
     assert (tmp_path / "report" / "README.md").is_file()
+
+
+def test_perplexity_by_parameters_goes_to_a_file(command, put, tmp_path):
+    put(tmp_path / "runs", table="1a", row="lstm_r2", data="wikitext-2")
+    captured = command("--table", "1a", "--plot-params", "size.png", "--report", "report")
+    assert captured.err == "wrote size.png\nwrote report/README.md\n"
+    assert (tmp_path / "size.png").read_bytes() == (
+        tmp_path / "report" / "params_ppl.png"
+    ).read_bytes()
 
 
 def test_tables_repeat_and_scales_filter(command, mini_runs, put):
@@ -89,6 +98,8 @@ def test_output_goes_to_a_file(command, mini_runs, tmp_path, output_format, begi
         (["--scale", "huge"], "scale 'huge'"),
         (["--runs", "nowhere"], "'nowhere' is not a folder"),
         (["--plot", "a.png"], "no validated run"),
+        (["--plot-params", "a.png"], "no series of sizes to plot; tables with one: 1a, 2"),
+        (["--table", "2", "--plot-params", "a.png"], "'2' has no finished run to plot"),
         (["--table", "1a", "--table", "1c", "--report", "a"], "take one table, not 1a, 1c"),
     ],
 )

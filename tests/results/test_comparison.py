@@ -1,12 +1,10 @@
 """The comparison: statistics, statuses, sections and pairs."""
 
-import math
-
 import pytest
 
 from define.errors import InputError
 from define.results import records
-from define.results.compare import compare, paired_difference, sections
+from define.results.compare import compare, of_table, sections
 from define.results.stats import Statistic
 
 
@@ -119,7 +117,7 @@ def test_only_paper_scale_on_the_papers_corpus_is_comparable(tmp_path, put):
 def test_without_runs_every_row_is_not_run_at_paper_scale(tmp_path):
     rows = compare("2", records.find([tmp_path]))
     assert {(row.scale, row.data, row.status) for row in rows} == {
-        ("paper", "wikitext_103", "not run")
+        ("paper", "wikitext-103", "not run")
     }
     assert len(rows) == 9 and all(row.parameters is None for row in rows)
 
@@ -138,42 +136,35 @@ def test_seeds_of_different_models_are_refused(tmp_path, put):
         compare("1c", records.find([tmp_path]))
 
 
-def test_paired_difference_against_its_closed_form(mini_runs):
-    found = records.find([mini_runs])
-    paired = paired_difference(found, "awd_lstm_define", "awd_lstm", "mini", "valid_ppl")
-    # Differences -2, -5, -2: mean -3, deviation sqrt(3), t of two degrees 4.3027.
-    assert paired.seeds == (1, 2, 3) and paired.n == 3
-    assert paired.mean == pytest.approx(-3.0)
-    assert paired.std == pytest.approx(math.sqrt(3.0))
-    assert paired.interval95 == (
-        pytest.approx(-3.0 - 4.302652729911275),
-        pytest.approx(-3.0 + 4.302652729911275),
-    )
-
-
-def test_pairs_use_shared_finished_seeds_only(mini_runs, put):
-    put(mini_runs, row="awd_lstm_define", seed=4, status="running", define_parameters=360_000)
-    put(mini_runs, row="awd_lstm", seed=4)
-    found = records.find([mini_runs])
-    assert paired_difference(found, "awd_lstm_wide", "awd_lstm", "mini", "test_ppl").seeds == (1, 2)
-    assert paired_difference(found, "awd_lstm_define", "awd_lstm", "mini", "test_ppl").n == 3
-
-
-def test_one_or_no_shared_seed(tmp_path, put):
-    put(tmp_path, row="awd_lstm", seed=1, test_ppl=100.0)
-    put(tmp_path, row="awd_lstm_define", seed=1, test_ppl=97.0)
-    put(tmp_path, row="awd_lstm_wide", seed=2)
+def test_a_row_that_is_another_tables_run_shows_that_run(tmp_path, put):
+    put(tmp_path, table="1a", row="lstm_r5", data="wikitext-2", test_ppl=90.0)
+    put(tmp_path, table="1a", row="lstm_r4", data="wikitext-2", test_ppl=95.0)
     found = records.find([tmp_path])
-    one = paired_difference(found, "awd_lstm_define", "awd_lstm", "mini", "test_ppl")
-    assert (one.mean, one.std, one.n, one.interval95) == (-3.0, None, 1, None)
-    none = paired_difference(found, "awd_lstm_wide", "awd_lstm", "mini", "test_ppl")
-    assert (none.mean, none.n, none.interval95) == (None, 0, None)
+    assert [(r.table, r.row) for r in of_table("1b", found)] == [("1b", "lstm_define")]
+    assert [r.row for r in of_table("1a", found)] == ["lstm_r4", "lstm_r5"]
+    rows = _rows(tmp_path, "1b")
+    assert rows["mini", "wikitext-2", "lstm_define"].ours["test_ppl"].mean == 90.0
+    assert len(rows) == 4 and rows["mini", "wikitext-2", "qrnn_merity"].status == "not run"
 
 
-def test_pairs_across_corpora_are_refused(tmp_path, put):
-    put(tmp_path / "a", data="ptb")
-    put(tmp_path / "b", data="python_docs")
-    with pytest.raises(InputError, match="two runs of seed 1"):
-        paired_difference(
-            records.find([tmp_path]), "awd_lstm", "awd_lstm_define", "mini", "test_ppl"
-        )
+def test_time_of_an_update_over_the_finished_seeds(tmp_path, put):
+    for seed, ms in ((1, 100.0), (2, 104.0)):
+        put(tmp_path, table="1a", row="lstm_r2", seed=seed, ms_per_update=ms)
+    put(tmp_path, table="1a", row="lstm_r2", seed=3, status="interrupted")
+    row = _rows(tmp_path, "1a")["mini", "ptb", "lstm_r2"]
+    assert row.ms_per_update == Statistic(102.0, pytest.approx(8**0.5), 2)
+    assert row.published_ms_per_batch == 297
+    assert _rows(tmp_path, "1a")["mini", "ptb", "lstm_r1"].ms_per_update is None
+
+
+def test_seeds_scored_in_different_ways_are_refused(tmp_path, put):
+    carried = {"carried": ({"batch_size": 1}, 120.0, 116.0)}
+    put(tmp_path, seed=1, protocols=carried)
+    put(tmp_path, seed=2, protocols=carried)
+    assert _rows(tmp_path)["mini", "ptb", "awd_lstm"].protocol == "carried"
+    put(tmp_path, seed=3, protocols={"carried": ({"batch_size": 10}, 120.0, 116.0)})
+    with pytest.raises(InputError, match="seed_1.*seed_3.*different evaluation protocols"):
+        _rows(tmp_path)
+    put(tmp_path, seed=3, protocols={"sliding_window": ({"batch_size": 1}, 120.0, 116.0)})
+    with pytest.raises(InputError, match="different evaluation protocols"):
+        _rows(tmp_path)

@@ -5,7 +5,8 @@ import sys
 
 CODE = """
 import sys
-import define.cli.compare, define.cli.params, define.results.plots, define.results.report
+import define.cli.compare, define.cli.params, define.results.report
+import define.results.plots, define.results.tradeoff
 print([name for name in ("torch", "fairseq", "matplotlib") if name in sys.modules])
 """
 

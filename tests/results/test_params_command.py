@@ -21,6 +21,26 @@ COUNTS = {
         "awd_lstm_define": {"define": 3, "context": 5, "io": None, "total": None},
         "awd_lstm_mlp": {"define": 1, "context": 2, "io": 3, "total": 6},
     },
+    "2": {
+        "txl_410": {
+            "define": 0,
+            "context": 41_067_220,
+            "io": 110_039_085,
+            "total": 151_106_305,
+        },
+        "txl_128": {
+            "define": 0,
+            "context": 36_250_420,
+            "io": 34_734_687,
+            "total": 70_985_107,
+        },
+        "txl_64_define": {
+            "define": 2_600_000,
+            "context": 36_254_999,
+            "io": 17_505_001,
+            "total": 56_360_000,
+        },
+    },
     "1a": {"lstm_r1": dict.fromkeys(("define", "context", "io", "total"))},
 }
 
@@ -48,6 +68,9 @@ def test_json_has_plain_counts_beside_the_published_ones(command):
     assert rows["awd_lstm"]["computed"] == COUNTS["1c"]["awd_lstm"]
     assert rows["awd_lstm"]["published"] == {"total": 24_000_000}
     assert rows["awd_lstm"]["difference_percent"] == {"total": pytest.approx(0.918333333)}
+    assert rows["awd_lstm"]["difference"] == {"total": 220_400}
+    assert rows["awd_lstm"]["exact"] == {"total": True}
+    assert rows["awd_lstm_define"]["exact"] == {}
     assert rows["awd_lstm_define"]["computed"]["io"] is None
     assert rows["awd_lstm_define"]["difference_percent"] == {}
     assert rows["transformer_xl"]["computed"] == dict.fromkeys(params.PARTS)
@@ -55,19 +78,54 @@ def test_json_has_plain_counts_beside_the_published_ones(command):
 
 
 def test_terminal_shows_millions_and_what_is_not_built(command):
+    missing = "AWD-LSTM + finetune, AWD-LSTM-MoS, AWD-LSTM-MoS + finetune, Transformer-XL"
+    assert f"Not built yet: {missing}.\n" in command("--table", "1c")
     lines = [line.rstrip() for line in command("--table", "1c").splitlines()]
     assert "Table 1c, Word-level language models, Penn Treebank: parameters in millions" in lines
     cells = {line[:23].strip(): line[23:].split() for line in lines}
-    assert cells["AWD-LSTM"] == "- 0.00 - 20.21 - 4.01 24.00 24.22 +0.92 %".split()
-    assert cells["Transformer-XL"] == "- - - - - - 24.00 - - not built yet".split()
+    assert cells["AWD-LSTM"] == "- 0.00 - - 20.21 - 4.01 24 24.22= +0.92%".split()
+    assert cells["Transformer-XL"] == "- - - - - - - 24 - -".split()
     assert cells["awd_lstm_mlp (control)"][-2:] == ["0.00", "-"]
     assert max(map(len, lines)) <= 100
 
 
+def test_a_count_is_exact_if_it_rounds_to_the_printed_digits(command):
+    rows = {row["row"]: row for row in json.loads(command("--table", "2", "--json"))}
+    assert rows["txl_410"]["exact"] == dict.fromkeys(params.PARTS, True) | {"total": True}
+    row = rows["txl_64_define"]
+    assert row["exact"] == {"define": False, "context": True, "io": False, "total": False}
+    assert row["difference"]["define"] == 680_000
+    assert row["difference_percent"]["total"] == pytest.approx(100 * 0.69 / 55.67)
+    assert rows["txl_64"]["exact"] == {}
+
+
+def test_terminal_marks_what_is_exact_and_gives_the_units_difference_in_millions(command):
+    lines = [line.rstrip() for line in command("--table", "2").splitlines()]
+    cells = {line[:29].strip(): line[29:].split() for line in lines}
+    assert cells["Transformer-XL (410)"] == (
+        "0.00 0.00= +0.00 41.07 41.07= 110.04 110.04= 151.11 151.11= -0.00%".split()
+    )
+    assert cells["Transformer-XL + DeFINE (64)"] == (
+        "1.92 2.60 +0.68 36.25 36.25= 17.50 17.51 55.67 56.36 +1.24%".split()
+    )
+
+
+def test_notes_say_what_the_mark_means_and_how_g_max_was_chosen(command):
+    text = " ".join(command("--table", "2").split())
+    assert "=: ours, rounded to the digits that the paper prints" in text
+    assert "gives no g_max; each row has the one that brings our total nearest" in text
+    assert "(k + n) m + n^2 + 12,000" in text
+    assert (
+        "Every part of Transformer-XL (128) is exact; the paper's total is the sum of its rounded "
+        "parts."
+    ) in text
+    assert "g_max" not in command("--table", "3")
+
+
 def test_default_is_every_table_with_a_built_row(command):
-    assert {row["table"] for row in json.loads(command("--json"))} == {"1c"}
+    assert {row["table"] for row in json.loads(command("--json"))} == {"1c", "2"}
     assert "Table 1a" not in command()
-    assert "not built yet" in command("--table", "1a")
+    assert "Not built yet: R1, R2, R3, R4, R5." in command("--table", "1a")
 
 
 def test_contradictions_stand_below_the_audit(command):

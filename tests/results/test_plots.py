@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from define.errors import InputError
-from define.results import plots, records
+from define.results import plots, records, style
 
 
 def test_curve_is_mean_and_range_over_the_seeds(mini_runs):
@@ -73,7 +73,7 @@ def test_the_axis_is_logarithmic_for_a_wide_range(tmp_path, put, curve, scale):
 
 def test_png_holds_the_lines_in_their_colours_on_white(mini_runs, tmp_path):
     figure = plots.validation_figure("1c", records.find([mini_runs]))
-    plots.save(figure, tmp_path / "a.png")
+    style.save(figure, tmp_path / "a.png")
     image = imread(tmp_path / "a.png")[..., :3]
     assert image.shape[1] == 6.4 * 150
     assert (image[0, 0] == 1).all() and 0.7 < (image == 1).all(axis=-1).mean() < 0.99
@@ -85,7 +85,7 @@ def test_png_holds_the_lines_in_their_colours_on_white(mini_runs, tmp_path):
 def test_equal_records_give_equal_files(mini_runs, tmp_path, suffix):
     files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
     for file in files:
-        plots.save(plots.validation_figure("1c", records.find([mini_runs])), file)
+        style.save(plots.validation_figure("1c", records.find([mini_runs])), file)
     assert files[0].read_bytes() == files[1].read_bytes()
     assert b"dc:date" not in files[0].read_bytes()
 
@@ -95,5 +95,5 @@ def test_nothing_to_draw_and_unknown_suffix_are_refused(mini_runs, tmp_path):
         plots.validation_figure("1c", [])
     figure = plots.validation_figure("1c", records.find([mini_runs]))
     with pytest.raises(InputError, match=r"plot.pdf' is no plot file; .* .png or .svg"):
-        plots.save(figure, tmp_path / "plot.pdf")
+        style.save(figure, tmp_path / "plot.pdf")
     assert not (tmp_path / "plot.pdf").exists()

@@ -28,7 +28,9 @@ def test_every_number_is_the_sources():
             printed_name = next((their_row[key] for key in NAME_KEYS if key in their_row), "")
             assert row["label"].startswith(printed_name)
             numbers = {key: value for key, value in their_row.items() if key not in NAME_KEYS}
-            assert {k: v for k, v in row.items() if k not in ("row", "label")} == numbers
+            shared = {"define": {"N": 3, "k": 4096, "m": 384}} if "DeFINE (" in row["label"] else {}
+            ours = {k: v for k, v in row.items() if k not in ("row", "label", "same_run")}
+            assert ours == numbers | shared
 
 
 def test_table_1c():
@@ -58,6 +60,20 @@ def test_millions_become_exact_counts():
 
 
 @pytest.mark.parametrize("name", published.names())
+def test_pairs_and_series_name_rows_of_the_table(name):
+    rows = {row.row: row for row in published.table(name)}
+    for first, second in published.pairs(name):
+        # What a pair claims must be printed for both.
+        assert "test_ppl" in rows[first].metrics and "test_ppl" in rows[second].metrics
+    drawn = [slug for series in published.series(name) for slug in series.rows]
+    assert len(drawn) == len(set(drawn)) and (not drawn or set(drawn) == set(rows))
+    for series in published.series(name):
+        sizes = [rows[slug].parameters["total"] for slug in series.rows]
+        assert sizes == sorted(sizes)
+        assert series.point == "label" or all(series.point in rows[s].raw for s in series.rows)
+
+
+@pytest.mark.parametrize("name", published.names())
 def test_slugs_and_labels_are_unique_and_parts_sum_up(name):
     rows = published.table(name)
     assert len({row.row for row in rows}) == len({row.label for row in rows}) == len(rows)
@@ -68,6 +84,33 @@ def test_slugs_and_labels_are_unique_and_parts_sum_up(name):
             parts = sum(row.parameters[part] for part in PARTS[:-1])
             # Three printed summands, each rounded to 0.01 M.
             assert abs(parts - row.parameters["total"]) <= 15_000
+
+
+def test_the_pairs_of_the_wikitext_103_tables():
+    assert published.pairs("1a") == [("lstm_r3", "lstm_r2")]
+    assert published.pairs("2") == [(f"txl_{n}_define", f"txl_{n}") for n in (384, 256, 128, 64)]
+    assert published.pairs("1b") == []
+
+
+def test_row_of_table_1b_is_the_run_of_table_1a():
+    shared = [row for row in published.table("1b") if row.same_run]
+    assert [(row.row, row.same_run) for row in shared] == [("lstm_define", ("1a", "lstm_r5"))]
+    (twin,) = [row for row in published.table("1a") if row.row == "lstm_r5"]
+    assert twin.parameters["total"] == shared[0].parameters["total"]
+    assert twin.metrics["test_ppl"] == shared[0].metrics["test_ppl"]
+
+
+def test_printed_decimals():
+    assert published.table("2")[0].decimals == dict.fromkeys(PARTS, 2)
+    assert published.table("1c")[0].decimals == {"total": 0}
+
+
+def test_contradictions_of_the_wikitext_103_tables():
+    texts = published.contradictions("1a")
+    assert len(texts) == 3
+    for part in ("48.69 M (1a) and 49.55 M (5)", "40.46 M in 1a", "(k + n) m + n^2 + 12,000"):
+        assert sum(part in text for text in texts) == 1
+    assert published.contradictions("2") == texts[-1:] and "1.92 M" in texts[-1]
 
 
 def test_translation_rows_have_bleu():

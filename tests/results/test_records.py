@@ -88,6 +88,56 @@ def test_a_faulty_field_is_named(tmp_path, path, value, sentence, make_record):
     assert str(file) in str(refusal.value)
 
 
+PROTOCOLS = {
+    "training_lengths": ({"target": 64, "memory": 64}, 120.0, 116.0),
+    "long_memory": ({"target": 64, "memory": 640, "same_length": True}, 118.0, 114.5),
+}
+
+
+def test_protocols_are_read_and_the_first_is_the_headline(tmp_path, put):
+    record = records.read(put(tmp_path, protocols=PROTOCOLS))
+    assert record.headline == "training_lengths" and list(record.protocols) == list(PROTOCOLS)
+    assert record.protocols["long_memory"]["settings"]["memory"] == 640
+    assert record.protocols["long_memory"]["scores"]["test"]["ppl"] == 114.5
+    assert record.metrics == {"valid_ppl": 120.0, "test_ppl": 116.0}
+    plain = records.read(put(tmp_path, seed=2))
+    assert plain.headline is None and plain.protocols == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ((), {}, "field 'protocols' is empty; leave it out"),
+        ((), None, "field 'protocols' must be an object"),
+        (("training_lengths", "settings"), None, "training_lengths.settings' is None, not of type"),
+        (("training_lengths", "settings", "clamp"), [1], r"settings.clamp' is \[1\], not a plain"),
+        (("long_memory", "scores"), {}, "protocols.long_memory.scores.valid' is missing"),
+        (("long_memory", "scores", "test", "ppl"), 99.0, "long_memory.scores.test.ppl' is 99.0"),
+        (("long_memory", "scores", "test", "scored_tokens"), 7, "is 7, but provenance.data.tokens"),
+        (("training_lengths", "scores", "test"), None, "scores.test' must be an object"),
+        (("",), {"settings": {}, "scores": {}}, "'protocols' has a protocol without a name"),
+    ],
+)
+def test_a_faulty_protocol_is_refused(tmp_path, path, value, sentence, make_record):
+    record = make_record(protocols=PROTOCOLS)
+    _set(record, ("protocols", *path), value)
+    with pytest.raises(InputError, match=sentence):
+        records.write(tmp_path / "record.json", record)
+
+
+def test_the_final_scores_are_those_of_the_first_protocol_and_of_no_other(tmp_path, make_record):
+    record = make_record(protocols=dict(reversed(PROTOCOLS.items())))
+    with pytest.raises(InputError, match="'final' differs from .* first protocol, 'long_memory'"):
+        records.write(tmp_path / "record.json", record)
+    record = make_record(protocols=PROTOCOLS)
+    del record["protocols"]["training_lengths"]["scores"]["test"]
+    with pytest.raises(InputError, match="'final' differs"):
+        records.write(tmp_path / "record.json", record)
+    record = {**make_record(protocols=PROTOCOLS), "status": "interrupted", "final": None}
+    with pytest.raises(InputError, match="'final' differs"):
+        records.write(tmp_path / "record.json", record)
+
+
 def test_final_tokens_of_an_unknown_split_are_refused(tmp_path, make_record):
     record = make_record()
     del record["provenance"]["data"]["tokens"]["test"]
@@ -128,7 +178,7 @@ def test_find_searches_below_its_folders_in_order(tmp_path, put):
     put(tmp_path / "deep" / "er", row="transformer_xl", seed=2)
     put(tmp_path / "deep", seed=2)
     put(tmp_path / "deep", seed=1)
-    put(tmp_path / "other", table="1a", row="lstm_r1", data="wikitext_103")
+    put(tmp_path / "other", table="1a", row="lstm_r1", data="wikitext-103")
     found = records.find([tmp_path])
     assert [(r.table, r.row, r.seed) for r in found] == [
         ("1a", "lstm_r1", 1),

@@ -116,6 +116,19 @@ def test_json_has_the_promised_keys(rows):
     assert missing["status"] == "not run" and missing["seeds"] == [] and missing["ours"] == {}
 
 
+def test_the_protocol_is_named_with_its_rows_where_there_are_several(tmp_path, put):
+    carried = {"carried": ({"batch_size": 1}, 120.0, 116.0)}
+    put(tmp_path, row="awd_lstm", protocols=carried)
+    put(tmp_path, row="awd_lstm_define", protocols=carried)
+    text = FORMATS["terminal"](compare("1c", records.find([tmp_path])))
+    assert "\nevaluation protocol: carried.\n" in text
+    put(tmp_path, row="awd_lstm_define", protocols={"sliding_window": ({}, 120.0, 116.0)})
+    text = FORMATS["markdown"](compare("1c", records.find([tmp_path])))
+    assert (
+        "evaluation protocol: carried (AWD-LSTM); sliding_window (AWD-LSTM + DeFINE).\n"
+    ) in text
+
+
 def test_bleu_tables_render():
     text = FORMATS["terminal"](compare("3", []))
     assert "Table 3, scale paper, data wmt14_en_de: BLEU" in text

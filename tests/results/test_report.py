@@ -39,7 +39,7 @@ def test_report_is_complete(here, mini_runs):
         "| AWD-LSTM + DeFINE       | 360,000 | 1,000,000 | 640,000 | 2,000,000 |\n",
         "![Validation perplexity by epoch](valid_ppl.png)",
         "| AWD-LSTM + DeFINE less AWD-LSTM      | valid_ppl | -3.00±1.73 | [-7.30, +1.30] |   3 | "
-        "1, 2, 3 |\n",
+        "1, 2, 3 | -4.70 | undecided |\n",
         "| awd_lstm_wide less AWD-LSTM + DeFINE |  test_ppl | +3.00±1.41 | [-9.71, +15.71] |",
     ):
         assert part.replace(" ", "") in text.replace(" ", "")
@@ -136,3 +136,87 @@ def test_nothing_is_written_when_a_record_is_malformed(here, mini_runs):
     with pytest.raises(InputError, match="field 'schema' is missing"):
         write_report("1c", None, "out")
     assert not (here / "out").exists()
+
+
+def _cells(text, chapter):
+    """The cells of the tables of one chapter."""
+    part = text.split(f"## {chapter}\n")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_protocols_have_their_scores_and_settings(here, put):
+    short = {"target": 64, "same_length": False}
+    for seed in (1, 2):
+        protocols = {
+            "training_lengths": (short, 120.0 + seed, 116.0),
+            "long_memory": ({"memory": 640, "same_length": True}, 118.0 + seed, 115.0),
+        }
+        put(
+            here / "runs", table="2", row="txl_64", seed=seed, curve=(120.0 + seed,),
+            protocols=protocols,
+        )  # fmt: skip
+    wide = {"training_lengths": ({"target": 128, "same_length": False}, 120.0, 116.0)}
+    put(here / "runs", table="2", row="txl_128", protocols=wide)
+    put(here / "runs", table="2", row="txl_256")
+    put(here / "runs", table="2", row="txl_64", seed=3, status="interrupted")
+    write_report("2", None, "out")
+    text = (here / "out" / "README.md").read_text()
+    assert _cells(text, "Evaluation protocols") == [
+        ["Transformer-XL (128)", "training_lengths", "120.00", "116.00", "1", "headline"],
+        ["Transformer-XL (64)", "training_lengths", "121.50±0.71", "116.00±0.00", "2", "headline"],
+        ["Transformer-XL (64)", "long_memory", "119.50±0.71", "115.00±0.00", "2", ""],
+    ]
+    assert "* `training_lengths` (Transformer-XL (128)): target 128, no same length.\n" in text
+    assert "* `training_lengths` (Transformer-XL (64)): target 64, no same length.\n" in text
+    assert "* `long_memory`: memory 640, same length.\n" in text
+
+
+def test_speed_is_relative_to_the_first_row_that_both_have(here, put):
+    put(here / "runs", table="1a", row="lstm_r2", seed=1, ms_per_update=100.0)
+    put(here / "runs", table="1a", row="lstm_r2", seed=2, ms_per_update=110.0)
+    put(here / "runs", table="1a", row="lstm_r4", ms_per_update=84.0)
+    put(here / "runs", table="1a", row="lstm_wide", ms_per_update=210.0)
+    write_report("1a", None, "out")
+    text = (here / "out" / "README.md").read_text()
+    assert _cells(text, "Speed") == [
+        ["R2", "105.00±7.07", "1.00", "297", "1.00"],
+        ["R4", "84.00", "0.80", "364", "1.23"],
+        ["lstm_wide (control)", "210.00", "2.00", "-", "-"],
+    ]
+    assert "ratio: to R2." in text and "two GPUs" not in text
+    assert "![Perplexity by total parameters](params_ppl.png)" in text
+    assert (here / "out" / "params_ppl.svg").is_file()
+
+
+def test_a_table_without_published_speeds_or_sizes_has_neither(here, mini_runs):
+    write_report("1c", None, "out")
+    text = (here / "out" / "README.md").read_text()
+    assert "## Speed" not in text and "params_ppl" not in text
+    assert "## Evaluation protocols" not in text and "## One paper-scale step" not in text
+
+
+def test_steps_and_evaluations_of_the_folder_are_shown(here, put, make_step, make_evaluation):
+    put(here / "runs", table="1a", row="lstm_r2", data="wikitext-2", curve=(99.0,))
+    for folder, content in (("steps", make_step()), ("evaluations", {})):
+        (here / "1a" / folder).mkdir(parents=True)
+        (here / "1a" / folder / "lstm_r2.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="field 'schema' is missing"):
+        write_report("1a", None, "1a")
+    assert sorted(path.name for path in (here / "1a").iterdir()) == ["evaluations", "steps"]
+    (here / "1a" / "evaluations" / "lstm_r2.json").unlink()
+    write_report("1a", None, "1a")
+    assert _cells((here / "1a" / "README.md").read_text(), "One paper-scale step")[0][:2] == [
+        "R2",
+        "20 of 60",
+    ]
+    put(here / "runs", table="1a", row="lstm_r5", data="wikitext-2", test_ppl=77.0)
+    (here / "1b" / "evaluations").mkdir(parents=True)
+    (here / "1b" / "evaluations" / "cache.json").write_text(json.dumps(make_evaluation()))
+    write_report("1b", None, "1b")
+    text = (here / "1b" / "README.md").read_text()
+    (line,) = _cells(text, "Further evaluations")
+    assert line[4:9] == ["1", "99.00", "90.00", "116.00", "85.00"]
+    # Table 1b's own row is the run of R5, and its record is kept with the report.
+    assert _cells(text, "Runs") == [["LSTM + DeFINE", *_cells(text, "Runs")[0][1:]]]
+    assert (here / "1b/records/lstm_define/mini/wikitext-2/seed_1/record.json").is_file()

@@ -1,0 +1,242 @@
+"""The chapters of a report that rest on run records: Markdown blocks, made from data alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+
+from define.results import origins, published, render
+from define.results.compare import ComparisonRow, by_section, protocol_settings, section_runs
+from define.results.grid import Grid, markdown
+from define.results.published import PARTS
+from define.results.records import RunRecord
+from define.results.render import ABSENT, number, row_label, section_title, statistics
+from define.results.schema import sentence
+from define.results.search import SearchTrial, search_grid
+from define.results.stats import summarise
+
+_RUN_HEADER = (
+    "row",
+    "seed",
+    "status",
+    "valid ppl",
+    "test ppl",
+    "best epoch",
+    "valid tokens scored",
+    "test tokens scored",
+    "tokens/s",
+    "peak MiB",
+    "minutes",
+    "device",
+    "commit",
+)
+
+
+def labels(rows: Sequence[ComparisonRow]) -> dict[str, str]:
+    """Row -> label, controls marked."""
+    return {row.row: row_label(row.label, row.kind) for row in rows}
+
+
+def what_was_run(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
+    """Seeds, corpus, device and versions of each section, and the command of each run."""
+    if not found:
+        return ["## What was run", "Nothing yet."]
+    blocks = ["## What was run"]
+    commands: dict[str, None] = {}
+    for section in by_section(rows):
+        runs = section_runs(section, found)
+        commands |= dict.fromkeys(record.provenance["command"] for record in runs)
+        if runs:
+            title = f"{section_title(section[0])}:"
+            blocks.append("\n".join([title, "", *(f"* {fact}" for fact in _facts(runs))]))
+    return [
+        *blocks,
+        "Each of these commands repeats one run:",
+        "\n".join(["```sh", *commands, "```"]),
+    ]
+
+
+def _facts(runs: Sequence[RunRecord]) -> list[str]:
+    seeds = [
+        f"`{row}` {', '.join(str(record.seed) for record in group)}"
+        for row, group in groupby(runs, key=lambda record: record.row)
+    ]
+    corpora = [record.provenance["data"] for record in runs]
+    tokens = origins.distinct(origins.listed(data["tokens"], "{1:,} {0}") for data in corpora)
+    types = origins.distinct(f"{data['types']:,}" for data in corpora)
+    return [
+        f"seeds: {'; '.join(seeds)}",
+        f"corpus: {tokens} tokens; {types} types",
+        *origins.facts([record.provenance for record in runs]),
+    ]
+
+
+def results(rows: Sequence[ComparisonRow]) -> list[str]:
+    """The paper's numbers beside ours, then the parameters of our models."""
+    blocks = ["## Results"]
+    for grid, section in zip(render.grids(rows), by_section(rows), strict=True):
+        blocks += [f"### {section_title(section[0])}", markdown(grid)]
+        built = [row for row in section if row.parameters]
+        if built:
+            blocks += ["Parameters of our models, by part:", markdown(_parameters_grid(built))]
+    return blocks
+
+
+def _parameters_grid(rows: Sequence[ComparisonRow]) -> Grid:
+    lines = []
+    for row in rows:
+        counts = [f"{row.parameters[part]:,}" for part in PARTS]
+        lines.append([row_label(row.label, row.kind), *counts])
+    return Grid("Parameters", ["row", *PARTS], lines)
+
+
+def protocols(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
+    """Perplexity by evaluation protocol, and what each protocol is; none if no record has one."""
+    blocks = []
+    for section in by_section(rows):
+        runs = [r for r in section_runs(section, found) if r.finished and r.protocols]
+        if runs:
+            blocks += [f"### {section_title(section[0])}", markdown(_protocol_grid(section, runs))]
+            blocks.append("\n".join(f"* {line}" for line in _protocol_settings(section, runs)))
+    if not blocks:
+        return []
+    return [
+        "## Evaluation protocols",
+        "The same checkpoints, scored in several ways; each way scores every token of the split. "
+        "The headline is the one in the results above.",
+        *blocks,
+    ]
+
+
+def _protocol_grid(section: Sequence[ComparisonRow], runs: Sequence[RunRecord]) -> Grid:
+    names = labels(section)
+    lines, scores = [], {"valid": [], "test": []}
+    for row, group in groupby(runs, key=lambda record: record.row):
+        seeds = list(group)
+        for name in seeds[0].protocols:
+            for split, column in scores.items():
+                found = [r.protocols[name]["scores"].get(split) for r in seeds]
+                values = [score["ppl"] for score in found if score]
+                column.append(summarise(values) if values else None)
+            mark = "headline" if name == seeds[0].headline else ""
+            lines.append((names[row], name, str(len(seeds)), mark))
+    ppl = [statistics(column) for column in scores.values()]
+    cells = [
+        [label, name, valid, test, seeds, mark]
+        for (label, name, seeds, mark), valid, test in zip(lines, *ppl, strict=True)
+    ]
+    return Grid("Protocols", ["row", "protocol", "valid ppl", "test ppl", "n", ""], cells)
+
+
+def _protocol_settings(section: Sequence[ComparisonRow], runs: Sequence[RunRecord]) -> list[str]:
+    """One line per protocol and setting; the rows are named where a protocol has several."""
+    names = labels(section)
+    rows: dict[str, dict[str, dict[str, None]]] = {}
+    for record in runs:
+        for name, settings in protocol_settings(record):
+            users = rows.setdefault(name, {}).setdefault(sentence(settings), {})
+            users[names[record.row]] = None
+    lines = []
+    for name, variants in rows.items():
+        for text, users in variants.items():
+            which = f" ({', '.join(users)})" if len(variants) > 1 else ""
+            lines.append(f"`{name}`{which}: {text or 'no settings'}.")
+    return lines
+
+
+def speed(rows: Sequence[ComparisonRow]) -> list[str]:
+    """Milliseconds per update beside the paper's, as ratios; none where the paper has none."""
+    blocks = []
+    for section in by_section(rows):
+        timed = [row for row in section if row.ms_per_update and row.ms_per_update.mean > 0]
+        both = [row for row in timed if row.published_ms_per_batch]
+        if both:
+            blocks += [f"### {section_title(section[0])}", markdown(_speed_grid(timed, both[0]))]
+    if not blocks:
+        return []
+    return [
+        "## Speed",
+        "Milliseconds per update. The hardware is not the paper's, so only the ratios to one row "
+        "can be compared.",
+        *blocks,
+    ]
+
+
+def _speed_grid(rows: Sequence[ComparisonRow], reference: ComparisonRow) -> Grid:
+    ours = statistics([row.ms_per_update for row in rows])
+    lines = [
+        [
+            row_label(row.label, row.kind),
+            absolute,
+            ratio(row.ms_per_update.mean, reference.ms_per_update.mean),
+            number(row.published_ms_per_batch, 0),
+            ratio(row.published_ms_per_batch, reference.published_ms_per_batch),
+        ]
+        for row, absolute in zip(rows, ours, strict=True)
+    ]
+    header = ["row", "ms ours", "ratio ours", "ms paper", "ratio paper"]
+    notes = machine_notes(reference.table, [row.row for row in rows])
+    return Grid("Speed", header, lines, [f"ratio: to {reference.label}.", *notes])
+
+
+def ratio(value: float | None, reference: float) -> str:
+    """`value` as a multiple of `reference`, or "-"."""
+    return ABSENT if value is None else number(value / reference)
+
+
+def machine_notes(table: str, rows: Iterable[str]) -> list[str]:
+    """What the paper notes beside the speed of some rows, e.g. that it took two GPUs."""
+    shown = set(rows)
+    return [
+        f"{row.label}: the paper measured it on {row.raw['note']}."
+        for row in published.table(table)
+        if row.row in shown and "note" in row.raw
+    ]
+
+
+def runs(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
+    """One line per run."""
+    if not found:
+        return []
+    names = labels(rows)
+    blocks = ["## Runs"]
+    for section in by_section(rows):
+        of_section = section_runs(section, found)
+        if of_section:
+            lines = [[names[record.row], *_run_cells(record)] for record in of_section]
+            blocks += [
+                f"### {section_title(section[0])}",
+                markdown(Grid("Runs", _RUN_HEADER, lines)),
+            ]
+    return blocks
+
+
+def _run_cells(record: RunRecord) -> list[str]:
+    final = record.final if record.finished else {}
+    scored = [
+        f"{final[split]['scored_tokens']:,}" if split in final else ABSENT
+        for split in ("valid", "test")
+    ]
+    best = ABSENT if record.best_epoch is None else str(record.best_epoch)
+    return [
+        str(record.seed),
+        record.status,
+        number(record.metrics.get("valid_ppl")),
+        number(record.metrics.get("test_ppl")),
+        f"{best} of {len(record.epochs)}",
+        *scored,
+        f"{record.speed['tokens_per_second']:,.0f}",
+        f"{record.peak_memory_mib:,.0f}",
+        f"{record.speed['seconds'] / 60:.1f}",
+        record.provenance["device"],
+        origins.commit(record.provenance),
+    ]
+
+
+def search(trials: Sequence[SearchTrial], names: Mapping[str, str]) -> list[str]:
+    """What the hyper-parameter search tried; none without trials."""
+    if not trials:
+        return []
+    return [
+        "## Search",
+        "The settings tried for each row; they are judged by the validation set alone.",
+        markdown(search_grid(trials, names)),
+    ]

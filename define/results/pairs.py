@@ -1,0 +1,153 @@
+"""Paired differences: one row less another, seed by seed, beside the paper's difference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from define.errors import InputError
+from define.results import published
+from define.results.compare import METRICS, ComparisonRow, by_section, section_runs
+from define.results.grid import Grid, markdown
+from define.results.records import RunRecord
+from define.results.render import ABSENT, section_title, signed
+from define.results.stats import interval95, summarise
+
+_HEADER = ("difference", "metric", "mean±std", "95 % interval", "n", "seeds", "paper", "direction")
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean of `row_a` less `row_b` over the seeds that both finished.
+
+    Attributes:
+        mean, std, n: as in `Statistic`; mean and std are None if no seed is shared.
+        interval95: Student's t interval of the mean, None for fewer than two shared seeds.
+    """
+
+    row_a: str
+    row_b: str
+    scale: str
+    metric: str
+    seeds: tuple[int, ...]
+    mean: float | None
+    std: float | None
+    n: int
+    interval95: tuple[float, float] | None
+
+
+def paired_difference(
+    records: Sequence[RunRecord], row_a: str, row_b: str, scale: str, metric: str
+) -> PairedDifference:
+    """How much `row_a` exceeds `row_b` in `metric`, seed by seed.
+
+    Args:
+        records: of one table and one corpus.
+    Raises:
+        InputError: a row has two runs of the same seed, from different tables or corpora.
+    """
+    by_row: dict[str, dict[int, float]] = {row_a: {}, row_b: {}}
+    for record in records:
+        if record.scale != scale or record.row not in by_row or metric not in record.metrics:
+            continue
+        values = by_row[record.row]
+        if record.seed in values:
+            raise InputError(
+                f"row {record.row!r} has two runs of seed {record.seed} at scale {scale}; pair the "
+                "records of one table and one corpus at a time"
+            )
+        values[record.seed] = record.metrics[metric]
+    seeds = tuple(sorted(by_row[row_a].keys() & by_row[row_b].keys()))
+    differences = [by_row[row_a][seed] - by_row[row_b][seed] for seed in seeds]
+    statistic = summarise(differences) if differences else None
+    return PairedDifference(
+        row_a=row_a,
+        row_b=row_b,
+        scale=scale,
+        metric=metric,
+        seeds=seeds,
+        mean=statistic.mean if statistic else None,
+        std=statistic.std if statistic else None,
+        n=len(seeds),
+        interval95=interval95(statistic) if statistic else None,
+    )
+
+
+def direction(paired: PairedDifference, paper: float | None) -> str:
+    """How our difference of at least one seed stands to the paper's.
+
+    Returns: "same" or "opposite" where the 95 % interval lies on one side of zero, "undecided"
+        where it does not, "one seed" where there is no interval, "-" where the paper has no
+        difference or one of zero.
+    """
+    if not paper:
+        return ABSENT
+    if paired.interval95 is None:
+        return "one seed"
+    low, high = paired.interval95
+    if low <= 0 <= high:
+        return "undecided"
+    return "same" if paper * low > 0 else "opposite"
+
+
+def chosen_pairs(section: Sequence[ComparisonRow]) -> list[tuple[ComparisonRow, ComparisonRow]]:
+    """The pairs of a section that finished: the paper's claims, and each control with every row.
+
+    A table of the paper without pairs of its own has all of them. The first of a pair less the
+    second is the difference.
+    """
+    claims = published.pairs(section[0].table)
+    chosen = []
+    for earlier, later in combinations([row for row in section if row.seeds], 2):
+        if (earlier.row, later.row) in claims:
+            chosen.append((earlier, later))
+        elif not claims or (later.row, earlier.row) in claims or later.kind == "control":
+            chosen.append((later, earlier))
+    return chosen
+
+
+def chapter(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
+    """The report's blocks of paired differences; none without a shared seed."""
+    blocks = []
+    for section in by_section(rows):
+        runs = section_runs(section, found)
+        lines = [line for pair in chosen_pairs(section) for line in _lines(runs, *pair)]
+        if lines:
+            grid = Grid("Paired differences", _HEADER, lines)
+            blocks += [f"### {section_title(section[0])}", markdown(grid)]
+    if not blocks:
+        return []
+    return [
+        "## Paired differences",
+        "One row less another, seed by seed; below zero, the one named first is better. The "
+        "interval is Student's t for the mean, each taken alone; it needs two seeds. Direction "
+        "compares its sign with the sign of the paper's difference; it is undecided where the "
+        "interval covers zero.",
+        *blocks,
+    ]
+
+
+def _lines(
+    runs: Sequence[RunRecord], first: ComparisonRow, second: ComparisonRow
+) -> list[list[str]]:
+    lines = []
+    for metric in METRICS:
+        paired = paired_difference(runs, first.row, second.row, first.scale, metric)
+        if paired.mean is None:
+            continue
+        printed = metric in first.published and metric in second.published
+        paper = first.published[metric] - second.published[metric] if printed else None
+        deviation = "" if paired.std is None else f"±{paired.std:.2f}"
+        interval = paired.interval95
+        lines.append(
+            [
+                f"{first.label} less {second.label}",
+                metric,
+                signed(paired.mean) + deviation,
+                f"[{signed(interval[0])}, {signed(interval[1])}]" if interval else ABSENT,
+                str(paired.n),
+                ", ".join(map(str, paired.seeds)),
+                signed(paper),
+                direction(paired, paper),
+            ]
+        )
+    return lines

@@ -1,0 +1,264 @@
+"""Perplexity against total parameters: our rows, and the paper's curve in a panel of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from define.errors import InputError
+from define.results import published
+from define.results.compare import by_section, compare, of_table, section_runs
+from define.results.published import Series
+from define.results.records import RunRecord
+from define.results.style import COLOURS, DASHES, MARKERS, STYLE, scale_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
+
+METRICS = {"test_ppl": "test perplexity", "valid_ppl": "validation perplexity"}
+"""The first that every row of ours has is drawn."""
+CONTROL = "control"
+_LABEL_GAP = 7.0
+"""Points between a mark and the nearest label."""
+_SAMPLES = 40
+"""Boxes along a line between two points."""
+_DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row: its name in the figure, millions of parameters, mean, lowest and highest ppl."""
+
+    name: str
+    millions: float
+    mean: float
+    low: float
+    high: float
+
+
+def has_curve(table: str) -> bool:
+    """Whether the table has rows to draw. Raises InputError if there is no such table."""
+    return bool(published.series(table))
+
+
+def tradeoff_figure(
+    table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
+) -> "Figure":
+    """One panel per scale and corpus with finished runs, and one of the paper's numbers, stacked.
+
+    Raises:
+        InputError: the paper draws no curve from this table, or no run of it has finished.
+    """
+    if not has_curve(table):
+        raise InputError(
+            f"table {table!r} has no series of sizes to plot; tables with one: "
+            + ", ".join(filter(has_curve, published.names()))
+        )
+    records = [record for record in of_table(table, records) if record.finished]
+    runs = {}
+    for section in by_section(compare(table, records, scales)):
+        if found := section_runs(section, records):
+            runs[f"ours: scale {section[0].scale}, data {section[0].data}"] = found
+    if not runs:
+        raise InputError(f"table {table!r} has no finished run to plot; train a row of it first")
+    drawn = [record for found in runs.values() for record in found]
+    metric = next(m for m in METRICS if all(m in record.metrics for record in drawn))
+    panels = {title: _our_points(table, found, metric) for title, found in runs.items()}
+    panels[f"the paper: data {published.data(table)}"] = _paper_points(table, metric)
+
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    order = [*(series.label for series in published.series(table)), CONTROL]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 0.6 + 3.4 * len(panels)), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        for axes, (title, points) in zip(grid, panels.items(), strict=True):
+            _draw_panel(axes, title, points, order, METRICS[metric])
+        _draw_legend(figure, order)
+        # Where a label is free can only be seen once the axes have their final place.
+        figure.draw_without_rendering()
+        for axes, points in zip(grid, panels.values(), strict=True):
+            _place_labels(axes, points, order)
+    return figure
+
+
+def _our_points(table: str, runs: Sequence[RunRecord], metric: str) -> dict[str, list[Point]]:
+    by_row: dict[str, list[RunRecord]] = {}
+    for record in runs:
+        by_row.setdefault(record.row, []).append(record)
+    points = {}
+    for series in published.series(table):
+        found = [
+            _our_point(_our_name(table, series, by_row[row][0]), by_row.pop(row), metric)
+            for row in series.rows
+            if row in by_row
+        ]
+        if found:
+            points[series.label] = found
+    if by_row:
+        points[CONTROL] = [_our_point(row, found, metric) for row, found in by_row.items()]
+    return points
+
+
+def _our_point(name: str, seeds: Sequence[RunRecord], metric: str) -> Point:
+    values = [record.metrics[metric] for record in seeds]
+    millions = seeds[0].parameters["total"] / 1_000_000
+    return Point(name, millions, sum(values) / len(values), min(values), max(values))
+
+
+def _our_name(table: str, series: Series, record: RunRecord) -> str:
+    """A small model has another n than the paper's row, so its own config names it."""
+    if series.point == "n":
+        n = record.config.get("model", {}).get("map_dim")
+        return record.row if n is None else f"n {n}"
+    return next(row.label for row in published.table(table) if row.row == record.row)
+
+
+def _paper_points(table: str, metric: str) -> dict[str, list[Point]]:
+    rows = {row.row: row for row in published.table(table)}
+    points = {}
+    for series in published.series(table):
+        found = []
+        for row in (rows[slug] for slug in series.rows):
+            if metric in row.metrics:
+                name = f"n {row.raw['n']}" if series.point == "n" else row.label
+                ppl = row.metrics[metric]
+                found.append(Point(name, row.parameters["total"] / 1_000_000, ppl, ppl, ppl))
+        if found:
+            points[series.label] = found
+    return points
+
+
+def _draw_panel(
+    axes: "Axes",
+    title: str,
+    points: Mapping[str, Sequence[Point]],
+    order: Sequence[str],
+    metric: str,
+) -> None:
+    every = [point for line in points.values() for point in line]
+    for label, line in points.items():
+        index = order.index(label)
+        means = [point.mean for point in line]
+        bars = [
+            [mean - point.low for mean, point in zip(means, line, strict=True)],
+            [point.high - mean for mean, point in zip(means, line, strict=True)],
+        ]
+        # Nothing lies between two controls: they are no series.
+        connected = len(line) > 1 and label != CONTROL
+        axes.errorbar(
+            [point.millions for point in line],
+            means,
+            yerr=bars if any(map(sum, bars)) else None,
+            linestyle=DASHES[index % len(DASHES)] if connected else "none",
+            marker=MARKERS[index % len(MARKERS)],
+            color=COLOURS[index % len(COLOURS)],
+            markersize=6,
+            markeredgecolor="white",
+            linewidth=1.6,
+            elinewidth=1.2,
+            capsize=3,
+            label=label,
+        )
+    axes.set_title(title)
+    axes.set_xlabel("total parameters in millions")
+    axes.set_ylabel(metric)
+    axes.margins(x=0.10, y=0.16)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    sizes = [point.millions for point in every]
+    scale_axis(axes.xaxis, min(sizes), max(sizes))
+    scale_axis(axes.yaxis, min(p.low for p in every), max(p.high for p in every))
+
+
+def _draw_legend(figure: "Figure", order: Sequence[str]) -> None:
+    """One legend for all panels, above them, where it covers no point."""
+    handles = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    labels = [label for label in order if label in handles]
+    several = any(container.has_yerr for axes in figure.axes for container in axes.containers)
+    figure.legend(
+        [handles[label] for label in labels],
+        labels,
+        loc="outside upper center",
+        ncols=2,
+        frameon=False,
+        title="mean, bar from lowest to highest seed" if several else None,
+    )
+
+
+def _place_labels(
+    axes: "Axes", points: Mapping[str, Sequence[Point]], order: Sequence[str]
+) -> None:
+    """Names each point where the name covers no mark, line or earlier name, as near as it goes."""
+    figure = axes.figure
+    taken = _occupied(axes, points)
+    for label, line in points.items():
+        colour = COLOURS[order.index(label) % len(COLOURS)]
+        for point in line:
+            text = axes.annotate(
+                point.name,
+                (point.millions, point.mean),
+                xytext=(0, 0),
+                textcoords="offset points",
+                color=colour,
+                fontsize=8,
+            )
+            # Else the layout would move the axes, and with them the places found free.
+            text.set_in_layout(False)
+            choices = []
+            for step in (1.0, 1.8, 2.6):
+                for x, y in _DIRECTIONS:
+                    place = (step * _LABEL_GAP * x, step * _LABEL_GAP * y)
+                    _move(text, *place)
+                    choices.append((_overlaps(text, taken), len(choices), place))
+            _move(text, *min(choices)[2])
+            taken.append(text.get_window_extent(figure.canvas.get_renderer()))
+
+
+def _move(text: "Annotation", x: float, y: float) -> None:
+    """Puts the text beside its point, `x` and `y` points away, on the side where it ends there."""
+    text.set_position((x, y))
+    text.set_horizontalalignment("left" if x > 0 else "right" if x < 0 else "center")
+    text.set_verticalalignment("bottom" if y > 0 else "top" if y < 0 else "center")
+
+
+def _overlaps(text: "Annotation", taken: Sequence["Bbox"]) -> int:
+    """How many occupied boxes the text covers; one that leaves its axes is worse than any other."""
+    box = text.get_window_extent(text.figure.canvas.get_renderer())
+    inside = text.axes.bbox
+    outside = not (inside.x0 <= box.x0 and box.x1 <= inside.x1)
+    outside |= not (inside.y0 <= box.y0 and box.y1 <= inside.y1)
+    return sum(box.overlaps(other) for other in taken) + len(taken) * outside
+
+
+def _occupied(axes: "Axes", points: Mapping[str, Sequence[Point]]) -> list["Bbox"]:
+    """Boxes, in pixels, around marks and bars, and along the lines."""
+    from matplotlib.transforms import Bbox
+
+    def boxes(start: tuple[float, float], end: tuple[float, float], half: float) -> list[Bbox]:
+        ends = axes.transData.transform([start, end])
+        shares = [step / _SAMPLES for step in range(_SAMPLES + 1)]
+        centres = [ends[0] + share * (ends[1] - ends[0]) for share in shares]
+        return [Bbox([centre - half, centre + half]) for centre in centres]
+
+    pixels = axes.figure.dpi / 72
+    taken = []
+    for label, line in points.items():
+        places = [(point.millions, point.mean) for point in line]
+        for place, point in zip(places, line, strict=True):
+            taken += boxes(place, place, 3 * pixels)[:1]
+            low, high = (point.millions, point.low), (point.millions, point.high)
+            taken += boxes(low, high, 2 * pixels) if point.high > point.low else []
+        if label != CONTROL:
+            for start, end in pairwise(places):
+                taken += boxes(start, end, pixels)
+    return taken

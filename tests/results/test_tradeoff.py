@@ -1,0 +1,180 @@
+"""Perplexity against parameters: points, panels, labels that do not collide, equal bytes."""
+
+import math
+from itertools import combinations
+
+import pytest
+
+from define.errors import InputError
+from define.results import records, style, tradeoff
+
+
+@pytest.fixture
+def runs(tmp_path, make_record):
+    """Rows of Table 2 at another n than the paper's, two seeds of one, and a control."""
+    sizes = {"txl_64": 16, "txl_64_define": 16, "txl_128": 32, "txl_128_define": 32, "txl_410": 100}
+    tests = {
+        "txl_64": (200.0, 204.0),
+        "txl_64_define": (180.0,),
+        "txl_128": (170.0,),
+        "txl_128_define": (169.0,),
+        "txl_410": (168.5,),
+        "txl_wide": (175.0,),
+    }
+    for index, (row, values) in enumerate(tests.items()):
+        for seed, test in enumerate(values, start=1):
+            config = {"model": {"map_dim": sizes[row]}} if row in sizes else {}
+            record = make_record(
+                row, seed, table="2", data="wikitext-2", test_ppl=test, config=config
+            )
+            # All but equal sizes: labels must get out of each other's way.
+            record["parameters"]["io"] += 10_000 * index
+            record["parameters"]["total"] += 10_000 * index
+            records.write(tmp_path / row / str(seed) / "record.json", record)
+    return tmp_path
+
+
+def _drawn(axes):
+    """Label -> the points of its line."""
+    _, labels = axes.get_legend_handles_labels()
+    lines = [container.lines[0] for container in axes.containers]
+    return {
+        label: list(zip(line.get_xdata(), line.get_ydata(), strict=True))
+        for label, line in zip(labels, lines, strict=True)
+    }
+
+
+def test_ours_and_the_paper_have_a_panel_each(runs):
+    ours, paper = tradeoff.tradeoff_figure("2", records.find([runs])).axes
+    assert ours.get_title() == "ours: scale mini, data wikitext-2"
+    assert paper.get_title() == "the paper: data wikitext-103"
+    assert ours.get_ylabel() == paper.get_ylabel() == "test perplexity"
+    assert ours.get_xlabel() == "total parameters in millions"
+    assert _drawn(ours) == {
+        "Transformer-XL": [(1.64, 202.0), (1.66, pytest.approx(170.0))],
+        "Transformer-XL + DeFINE": [(1.65, pytest.approx(180.0)), (1.67, pytest.approx(169.0))],
+        "Transformer-XL, original width": [(1.68, pytest.approx(168.5))],
+        "control": [(1.69, pytest.approx(175.0))],
+    }
+    assert _drawn(paper)["Transformer-XL"] == [
+        (53.75, 33.74),
+        (70.98, 29.16),
+        (105.45, 28.09),
+        (139.33, 27.06),
+    ]
+    assert _drawn(paper)["Transformer-XL, original width"] == [(151.11, 24.03)]
+
+
+def test_bars_go_from_the_lowest_to_the_highest_seed(runs):
+    ours, paper = tradeoff.tradeoff_figure("2", records.find([runs])).axes
+    plain = ours.containers[0]
+    (bars,) = plain.lines[2]
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()][0] == [
+        pytest.approx(200.0),
+        pytest.approx(204.0),
+    ]
+    assert not ours.containers[1].has_yerr
+    assert not paper.containers[0].has_yerr
+    (legend,) = ours.figure.legends
+    assert legend.get_title().get_text() == "mean, bar from lowest to highest seed"
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "Transformer-XL",
+        "Transformer-XL + DeFINE",
+        "Transformer-XL, original width",
+        "control",
+    ]
+
+
+def test_points_are_named_after_the_n_of_their_own_model(runs):
+    ours, paper = tradeoff.tradeoff_figure("2", records.find([runs])).axes
+    assert sorted(text.get_text() for text in ours.texts) == [
+        "n 100", "n 16", "n 16", "n 32", "n 32", "txl_wide",
+    ]  # fmt: skip
+    assert [text.get_text() for text in paper.texts][:4] == ["n 64", "n 128", "n 256", "n 384"]
+
+
+def test_no_label_covers_another_or_leaves_its_panel(runs):
+    figure = tradeoff.tradeoff_figure("2", records.find([runs]))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert len(boxes) >= 6
+        assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+        legend = figure.legends[0].get_window_extent()
+        assert not legend.overlaps(axes.bbox)
+        for box in boxes:
+            assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            assert axes.bbox.y0 <= box.y0 and box.y1 <= axes.bbox.y1
+
+
+def test_labels_of_points_that_all_but_coincide_are_apart(tmp_path, put):
+    rows = ("lstm_r1", "lstm_r2", "lstm_r3", "lstm_r4", "lstm_r5")
+    for index, row in enumerate(rows):
+        put(tmp_path, table="1a", row=row, test_ppl=90.0 + 0.001 * index)
+    put(tmp_path, table="1a", row="lstm_far", test_ppl=100.0)
+    axes = tradeoff.tradeoff_figure("1a", records.find([tmp_path])).axes[0]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 6
+    assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+
+
+def test_rows_of_table_1a_are_named_as_in_the_paper(tmp_path, put):
+    put(tmp_path, table="1a", row="lstm_r4", data="wikitext-2", test_ppl=90.0)
+    ours, paper = tradeoff.tradeoff_figure("1a", records.find([tmp_path])).axes
+    assert [text.get_text() for text in ours.texts] == ["R4"]
+    assert list(_drawn(ours)) == ["adaptive input + DeFINE"]
+    assert [text.get_text() for text in paper.texts] == ["R1", "R2", "R3", "R4", "R5"]
+    colour = ours.containers[0].lines[0].get_color()
+    assert (
+        colour
+        == paper.containers[2].lines[0].get_color()
+        != paper.containers[0].lines[0].get_color()
+    )
+
+
+def test_validation_is_drawn_where_a_run_has_no_test_score(tmp_path, put, make_record):
+    put(tmp_path, table="2", row="txl_64", test_ppl=90.0)
+    record = make_record("txl_410", table="2")
+    del record["final"]["test"]
+    records.write(tmp_path / "record.json", record)
+    ours, paper = tradeoff.tradeoff_figure("2", records.find([tmp_path])).axes
+    assert ours.get_ylabel() == paper.get_ylabel() == "validation perplexity"
+    assert _drawn(ours)["Transformer-XL"] == [(1.64, pytest.approx(120.0))]
+    # The paper prints no validation perplexity of its 410-dimensional row.
+    assert "Transformer-XL, original width" not in _drawn(paper)
+
+
+def test_unfinished_runs_are_left_out_and_sections_apart(tmp_path, put):
+    put(tmp_path / "a", table="2", row="txl_64", test_ppl=90.0)
+    put(tmp_path / "a", table="2", row="txl_128", status="running")
+    put(tmp_path / "b", table="2", row="txl_64", scale="smoke", test_ppl=900.0)
+    found = records.find([tmp_path])
+    mini, smoke, _ = tradeoff.tradeoff_figure("2", found).axes
+    assert [math.log(y) for _, y in _drawn(mini)["Transformer-XL"]] == [pytest.approx(math.log(90))]
+    assert smoke.get_title() == "ours: scale smoke, data ptb"
+    assert len(tradeoff.tradeoff_figure("2", found, ["smoke"]).axes) == 2
+
+
+def test_a_wide_range_has_logarithmic_axes(tmp_path, make_record):
+    for row, factor in (("txl_64", 1), ("txl_128", 4)):
+        record = make_record(row, table="2", test_ppl=900.0 / factor)
+        record["parameters"] = {p: factor * v for p, v in record["parameters"].items()}
+        records.write(tmp_path / row / "record.json", record)
+    ours, paper = tradeoff.tradeoff_figure("2", records.find([tmp_path])).axes
+    assert (ours.get_xscale(), ours.get_yscale()) == ("log", "log")
+    assert (paper.get_xscale(), paper.get_yscale()) == ("linear", "linear")
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_equal_records_give_equal_files(runs, tmp_path, suffix):
+    files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for file in files:
+        style.save(tradeoff.tradeoff_figure("2", records.find([runs])), file)
+    assert files[0].read_bytes() == files[1].read_bytes() and files[0].stat().st_size > 10_000
+
+
+def test_tables_without_a_curve_or_a_run_are_refused(mini_runs):
+    with pytest.raises(InputError, match="'1c' has no series of sizes"):
+        tradeoff.tradeoff_figure("1c", records.find([mini_runs]))
+    with pytest.raises(InputError, match="'2' has no finished run"):
+        tradeoff.tradeoff_figure("2", records.find([mini_runs]))
