@@ -120,7 +120,7 @@ import torch
 from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
 model = AWDLSTM(AWDLSTMConfig(hidden_dim=8), 50)
 output = model(torch.zeros(2, 1, dtype=torch.long))
-print(*model.logits(output.features).shape)
+print(*model.output.log_probs(output.features).shape)
 """
 
 

@@ -36,15 +36,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="print the resolved config, the parameters by part and the cost; train nothing",
     )
+    parser.add_argument(
+        "--corpora",
+        action="store_true",
+        help="print the names of the corpora that the runs read, one a line; train nothing",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars, for logs")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.multirun:
+    if args.multirun and not args.corpora:
         return _sweep(args)
     from define.launch.compose import compose
 
+    if args.corpora:
+        runs = jobs(args.overrides) if args.multirun else [args.overrides]
+        print(*dict.fromkeys(compose(overrides).run.corpus for overrides in runs), sep="\n")
+        return 0
     config = compose(args.overrides)
     if args.dry_run:
         from define.launch.dry_run import show

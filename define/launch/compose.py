@@ -40,6 +40,11 @@ class RunConfig:
     """False for trials of a search, which must not look at the test set."""
     test_batch_size: int = 1
     """Streams of the final test evaluation (awd-lstm-lm, main.py)."""
+    protocols: dict[str, Any] = field(default_factory=dict)
+    """name -> fields of `define.evaluation.protocols.Protocol`; the first is the headline.
+
+    On the command line: "+run.protocols.NAME={window: 64}".
+    """
     by_scale: dict[str, Any] = field(default_factory=dict)
     """scale -> what this row has for itself at that scale."""
 

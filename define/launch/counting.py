@@ -6,7 +6,18 @@ import torch
 
 from define.core.counting import count_parameters
 from define.core.registry import build_model
+from define.data import python_docs
 from define.data.corpora import get_spec
+from define.results import published
+
+
+def corpus_types(name: str) -> int:
+    """V of a corpus, which need not be prepared.
+
+    Raises:
+        InputError: no corpus has that name.
+    """
+    return get_spec(name).types or python_docs.TYPES
 
 
 def parameters(model_section: dict[str, Any], num_types: int) -> dict[str, int]:
@@ -20,14 +31,22 @@ def parameters(model_section: dict[str, Any], num_types: int) -> dict[str, int]:
     return count_parameters(model, model.embedding, model.output)
 
 
-PAPER_ROWS = {
-    "1c": {
-        "awd_lstm": "table_1c/awd_lstm",
-        "awd_lstm_finetune": "table_1c/awd_lstm",
-        "awd_lstm_define": "table_1c/awd_lstm_define",
-    }
+NAMESAKES = {
+    "1b": {"lstm_define": "table_1a/lstm_r5"},
+    "1c": {"awd_lstm_finetune": "table_1c/awd_lstm"},
 }
-"""Table -> row -> experiment that builds it. Fine-tuning trains the same model again."""
+"""Table -> row -> the experiment of another row that has the same model: Table 1b quotes Table 1a,
+fine-tuning trains the same model again."""
+
+
+def experiments(table: str) -> dict[str, str]:
+    """Published row -> experiment that builds it, for the rows that can be built."""
+    from define.launch.compose import configs_folder
+
+    folder = configs_folder() / "experiment" / f"table_{table}"
+    rows = [row.row for row in published.table(table)]
+    own = {row: f"table_{table}/{row}" for row in rows if (folder / f"{row}.yaml").is_file()}
+    return {row: found for row in rows if (found := (own | NAMESAKES.get(table, {})).get(row))}
 
 
 def paper_parameters(table: str) -> dict[str, dict[str, int | None]]:
@@ -35,7 +54,7 @@ def paper_parameters(table: str) -> dict[str, dict[str, int | None]]:
     from define.launch.compose import compose
 
     counted = {}
-    for row, experiment in PAPER_ROWS.get(table, {}).items():
+    for row, experiment in experiments(table).items():
         config = compose([f"experiment={experiment}", "scale=paper"])
         counted[row] = parameters(config.model, get_spec(config.run.corpus).types)
     return counted

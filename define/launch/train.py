@@ -9,10 +9,11 @@ from fairseq import checkpoint_utils, optim
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig, OmegaConf
 
+from define.core.registry import build_model
 from define.data import corpora
 from define.errors import InputError
-from define.evaluation import checkpoints
-from define.evaluation.perplexity import evaluate
+from define.evaluation import checkpoints, protocols
+from define.evaluation.perplexity import evaluate, layout
 from define.launch import provenance
 from define.launch.compose import fairseq_config
 from define.launch.counting import parameters
@@ -29,13 +30,11 @@ from define.results import records
 from define.tasks.language_modeling import Observer, StreamLanguageModelingTask
 
 
-def check(config: DictConfig) -> corpora.Corpus:
-    """Builds what training will read, so that a bad value is refused before a run folder appears.
+def check_recipe(config: DictConfig) -> None:
+    """Refuses what fairseq would take and these models do not.
 
-    Returns:
-        the corpus.
     Raises:
-        InputError: no corpus, or a value of fairseq's sections that breaks a rule.
+        InputError: a value of fairseq's sections that breaks a rule.
     """
     optimization, common = config.optimization, config.common
     if not (optimization.max_epoch > 0 or optimization.max_update > 0):
@@ -49,6 +48,17 @@ def check(config: DictConfig) -> corpora.Corpus:
     if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
         raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
     optim.build_optimizer(config.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+
+
+def check(config: DictConfig) -> corpora.Corpus:
+    """Builds what training will read, so that a bad value is refused before a run folder appears.
+
+    Returns:
+        the corpus.
+    Raises:
+        InputError: no corpus, or a value that breaks a rule.
+    """
+    check_recipe(config)
     task = StreamLanguageModelingTask(config.task)
     task.build_criterion(config.criterion)
     for split, streams in (
@@ -58,6 +68,11 @@ def check(config: DictConfig) -> corpora.Corpus:
         task.load_dataset(split)
         batches = task.get_batch_iterator(task.dataset(split), max_sentences=streams)
         batches.first_batch  # noqa: B018
+    with torch.device("meta"):
+        model = build_model(config.model, task.corpus.types)
+    for protocol in _protocols(config).values():
+        for split, streams in _final_streams(config).items():
+            layout(model, task.corpus.tokens[split], task.corpus.eos, streams, protocol)
     return task.corpus
 
 
@@ -118,7 +133,8 @@ def _train(
         raise
     finally:
         observer.close()
-    record["final"] = final_scores(config, corpus, quiet)
+    record["protocols"] = final_scores(config, corpus, quiet)
+    record["final"] = next(iter(record["protocols"].values()))["scores"]
     record["status"] = "finished"
     record["provenance"]["finished"] = provenance.now()
     observer.save()
@@ -145,19 +161,41 @@ def _run_fairseq(config: DictConfig, observer: Observer) -> None:
         StreamLanguageModelingTask.observer = Observer()
 
 
+def _protocols(config: DictConfig) -> dict[str, protocols.Protocol]:
+    return protocols.parse(OmegaConf.to_container(config.run.protocols))
+
+
+def _final_streams(config: DictConfig) -> dict[str, int]:
+    """Split -> streams side by side, of the splits that are scored in the end."""
+    streams = {"valid": config.dataset.batch_size_valid}
+    if config.run.score_test:
+        streams["test"] = config.run.test_batch_size
+    return streams
+
+
 def final_scores(config: DictConfig, corpus: corpora.Corpus, quiet: bool) -> dict[str, Any]:
-    """Valid and test perplexity of the best checkpoint; the only place where test is read."""
+    """The best checkpoint on valid and test, by every protocol: the only place that reads test.
+
+    Returns:
+        name -> "settings" and "scores", as in a record's `protocols`.
+    """
     best = checkpoints.load(Path(config.checkpoint.save_dir) / "checkpoint_best.pt")
     model = checkpoints.build(best, corpus.types)
     if torch.cuda.is_available() and not config.common.cpu:
         model.cuda()
-    batches = {"valid": config.dataset.batch_size_valid}
-    if config.run.score_test:
-        batches["test"] = config.run.test_batch_size
-    return {
-        split: evaluate(model, corpus.tokens[split], corpus.eos, batch_size, quiet=quiet).to_json()
-        for split, batch_size in batches.items()
-    }
+    streams = _final_streams(config)
+    found = {}
+    for name, protocol in _protocols(config).items():
+        sizes = {f"{split}_batch_size": size for split, size in streams.items()}
+        scores = {
+            split: evaluate(model, corpus.tokens[split], corpus.eos, size, protocol, quiet)
+            for split, size in streams.items()
+        }
+        found[name] = {
+            "settings": protocol.settings_of(model) | sizes,
+            "scores": {split: score.to_json() for split, score in scores.items()},
+        }
+    return found
 
 
 class _log_to:

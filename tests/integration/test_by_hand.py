@@ -32,7 +32,7 @@ def columns(tokens: list[int], eos: int, streams: int) -> tuple[torch.Tensor, to
 def run(model, inputs, targets, state) -> tuple:
     """Mean loss in nats of a window, its tokens, and the model's output."""
     output = model(inputs, state)
-    logits = model.logits(output.features).reshape(targets.numel(), -1)
+    logits = F.linear(output.features, model.embedding.map.weight, model.output.bias).flatten(0, 1)
     scored = int((targets >= 0).sum())
     nll = F.cross_entropy(logits, targets.reshape(-1), ignore_index=-1, reduction="sum") / scored
     return nll, scored, output

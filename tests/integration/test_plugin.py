@@ -10,15 +10,16 @@ from fairseq.tasks import TASK_REGISTRY
 
 from define import plugin
 from define.criterions.language_modeling import LanguageModelingCriterion
-from define.models.awd_lstm import AWDLSTMModel
+from define.models.awd_lstm import AWDLSTMModel, LSTMModel
+from define.models.transformer_xl import TransformerXLModel
 from define.optim.nt_asgd import FairseqNTASGD
 from define.tasks.language_modeling import StreamLanguageModelingTask
 
 
 def entries() -> list:
     return [
-        MODEL_REGISTRY["define_awd_lstm"],
-        ARCH_MODEL_REGISTRY["define_awd_lstm"],
+        *(MODEL_REGISTRY[f"define_{name}"] for name in ("awd_lstm", "lstm", "transformer_xl")),
+        *(ARCH_MODEL_REGISTRY[f"define_{name}"] for name in ("awd_lstm", "lstm", "transformer_xl")),
         TASK_REGISTRY["define_language_modeling"],
         CRITERION_REGISTRY["define_language_modeling"],
         OPTIMIZER_REGISTRY["define_nt_asgd"],
@@ -28,8 +29,8 @@ def entries() -> list:
 def test_the_registry_entries_are_our_classes():
     # fairseq returns an existing entry silently when a model's or a task's name is taken.
     assert entries() == [
-        AWDLSTMModel,
-        AWDLSTMModel,
+        *(AWDLSTMModel, LSTMModel, TransformerXLModel),
+        *(AWDLSTMModel, LSTMModel, TransformerXLModel),
         StreamLanguageModelingTask,
         LanguageModelingCriterion,
         FairseqNTASGD,
