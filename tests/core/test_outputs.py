@@ -243,6 +243,27 @@ def test_no_tensor_is_larger_than_the_bound(output):
     assert largest_tensor(layer, features, targets) > 50 * bound
 
 
+@pytest.mark.parametrize("output", MAPS)
+def test_what_is_kept_for_the_backward_pass_is_not_the_logits(output):
+    tokens, types, bound = 1_000, 2_000, 20_000
+    fields = {"output": output, "map_dim": 8, "cutoffs": [20, 200], **UNTIED}
+    layer = make_pair(8, types, max_logits=bound, **fields).output
+    features = torch.randn(tokens, 8, requires_grad=True)
+    targets = torch.randint(types, (tokens,))
+
+    def kept() -> int:
+        elements = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: elements.append(t.numel()) or t, lambda t: t
+        ):
+            layer.nll(features, targets)
+        return sum(elements)
+
+    assert kept() < tokens * types / 20
+    layer.max_logits = tokens * types
+    assert kept() > tokens * types / 2
+
+
 def test_it_is_torchs_adaptive_softmax():
     dim, factor, cutoffs = 12, 2, [5, 9, 14]
     theirs = nn.AdaptiveLogSoftmaxWithLoss(dim, V, cutoffs, div_value=factor).double()
@@ -445,9 +466,9 @@ def test_tables_of_another_kind_cannot_be_shared(map, output):
             ["from 7 dimensions", "(to 8)", "tie_projections=false"],
         ),
         (
-            {"map": "adaptive", "output": "projective", "tie_tables": False},
+            {"map": "projective", "output": "adaptive", "tie_tables": False},
             8,
-            ["(projective, from 8 dimensions)", "map = adaptive", "tie_projections=false"],
+            ["(adaptive, from 8 dimensions)", "map = projective", "tie_projections=false"],
         ),
         ({"output": "adaptive", "cutoffs": [9, 5], **UNTIED}, 12, ["cutoffs = [9, 5]"]),
         ({"output": "projective", "cutoffs": [5, 23], **UNTIED}, 12, ["[5, 23]", "23 types"]),
