@@ -36,12 +36,13 @@ def test_every_command_of_the_readme_is_of_a_known_kind():
 )
 def test_define_commands(words):
     args = build_parser().parse_args(words[1:])
-    if words[1] == "train":
+    if words[1] in ("train", "step"):
         from define.cli.train import jobs
         from define.launch.compose import compose
 
-        composed = [compose(job) for job in jobs(args.overrides)]
-        assert {config.run.table for config in composed} == {"1c"}
+        for job in jobs(args.overrides):
+            config = compose(job)
+            assert f"experiment=table_{config.run.table}/{config.run.row}" in job
 
 
 @pytest.mark.parametrize(
