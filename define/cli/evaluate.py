@@ -243,9 +243,11 @@ def _evaluation(
     origin: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What `define.results.evaluations` reads."""
+    from define.results.evaluations import SCHEMA
+
     run = {key: record[key] for key in ("table", "row", "seed")}
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "kind": "evaluation",
         **run,
         "scale": record["scale"],

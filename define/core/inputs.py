@@ -39,7 +39,7 @@ class InputConfig:
     scale_embedding: bool = option(False, "multiply e_i by the root of its dimension")
     tie_tables: bool = option(True, "the output layer shares the map's tables")
     tie_projections: bool = option(True, "the output layer shares the map's projections")
-    max_logits: int = option(2**27, "logits held at a time; more are computed in parts")
+    max_logits: int = option(2**27, "logits computed at once; a cluster with more, in parts")
     expand_dim: int = option(1024, "k, width of the last layer of the expansion")
     reduce_dim: int = option(400, "m, dimension that the context model reads")
     depth: int = option(7, "N, layers of the expansion")

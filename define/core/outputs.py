@@ -26,8 +26,8 @@ class OutputLayer(nn.Module):
     """Features -> probabilities of types; in float32 at least, under autocast too.
 
     A type's probability is that of its cluster's entry in the head times its own within the
-    cluster. The logits of a cluster are computed only where a target lies in it, and at most
-    `max_logits` at a time, so that V logits per token are never held.
+    cluster. The logits of a cluster are computed only where a target lies in it, in parts of at
+    most `max_logits`, so that `nll` never holds V logits for every token of a large batch.
 
     Shapes:
         features (..., dim), targets (...) -> nll (...); log_probs (..., V).
@@ -37,8 +37,9 @@ class OutputLayer(nn.Module):
         tables, edges: as in `ClusteredEmbedding`; parameters may be shared with one.
         projections: of the same; features are projected by their transposes.
         bias: whether types, and the clusters' entries in the head, have biases.
-        max_logits: logits held at a time; what is more is computed in parts, and once more in the
-            backward pass.
+        max_logits: bounds each part of a cluster that is computed at once (at least one position),
+            not the sum over the clusters. A cluster with more is computed in parts, and once more
+            in the backward pass; one with fewer is kept until then.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from torch import nn
 from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig, LSTMConfig
 from define.core.transformer_xl import TransformerXL, TransformerXLConfig
 from define.core.unit import require_choice
+from define.errors import InputError
 
 MODELS: dict[str, tuple[type, type[nn.Module]]] = {
     "define_awd_lstm": (AWDLSTMConfig, AWDLSTM),
@@ -25,9 +26,14 @@ def build_model(section: Mapping[str, Any], num_types: int) -> nn.Module:
         section: holds `_name` and the fields of the model's config; other keys are not looked at.
         num_types: V.
     Raises:
-        InputError: unknown name, or dimensions that do not fit.
+        InputError: unknown name, a field that is missing, or dimensions that do not fit.
     """
     require_choice("model", section["_name"], MODELS)
     config_class, model_class = MODELS[section["_name"]]
     names = [f.name for f in fields(config_class)]
+    if missing := [name for name in names if name not in section]:
+        raise InputError(
+            f"the config of the model {section['_name']} lacks {missing[0]}: another version of "
+            f"this code wrote it; use that version, or train again"
+        )
     return model_class(config_class(**{name: section[name] for name in names}), num_types)

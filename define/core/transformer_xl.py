@@ -75,7 +75,7 @@ class TransformerXLConfig(InputConfig):
     attention_dropout: float = option(0.0, "dropout of the attention's probabilities")
     memory_length: int = option(150, "places of earlier segments that each layer keeps")
     clamp_length: int = option(-1, "longer distances look like this one; 0 or less: none")
-    same_length: bool = option(False, "every token sees exactly memory_length places")
+    same_length: bool = option(False, "every token sees the memory_length latest places")
     init_std: float = option(0.02, "standard deviation of initial weights")
     projection_init_std: float = option(0.01, "standard deviation of initial projections")
     attention: str = option("auto", "kernel: fused, plain, or auto (fused without gradient)")

@@ -83,7 +83,7 @@ def layout(
         InputError: the protocol or the batch size does not fit the model or the split.
     """
     if protocol.context is not None:
-        protocol.lengths_of(model)
+        protocol.lengths_of(model)  # refuses lengths that the model does not have
         return SlidingWindows(tokens, eos, protocol.window, protocol.context, batch_size)
     return Streams(
         tokens,

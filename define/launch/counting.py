@@ -8,7 +8,7 @@ from define.core.counting import count_parameters
 from define.core.registry import build_model
 from define.data import python_docs
 from define.data.corpora import get_spec
-from define.results import published
+from define.launch.compose import compose, configs_folder
 
 
 def corpus_types(name: str) -> int:
@@ -40,19 +40,14 @@ fine-tuning trains the same model again."""
 
 
 def experiments(table: str) -> dict[str, str]:
-    """Published row -> experiment that builds it, for the rows that can be built."""
-    from define.launch.compose import configs_folder
-
+    """Row -> experiment that builds it: the published rows that can be built, and our controls."""
     folder = configs_folder() / "experiment" / f"table_{table}"
-    rows = [row.row for row in published.table(table)]
-    own = {row: f"table_{table}/{row}" for row in rows if (folder / f"{row}.yaml").is_file()}
-    return {row: found for row in rows if (found := (own | NAMESAKES.get(table, {})).get(row))}
+    own = {path.stem: f"table_{table}/{path.stem}" for path in sorted(folder.glob("*.yaml"))}
+    return own | NAMESAKES.get(table, {})
 
 
-def paper_parameters(table: str) -> dict[str, dict[str, int | None]]:
+def paper_parameters(table: str) -> dict[str, dict[str, int]]:
     """Row -> parameters by part at full paper size, for the rows that can be built."""
-    from define.launch.compose import compose
-
     counted = {}
     for row, experiment in experiments(table).items():
         config = compose([f"experiment={experiment}", "scale=paper"])

@@ -49,6 +49,7 @@ class RunObserver(Observer):
         self.peak_cuda_mib = 0.0
         self._mark = time.perf_counter()
         self._epoch_seconds = 0.0
+        self._lr = 0.0
         self._bar = tqdm(
             total=max_update or None, unit="update", disable=quiet, leave=False, file=sys.stderr
         )
@@ -57,13 +58,14 @@ class RunObserver(Observer):
         """The clock starts here: neither set-up nor saving is training."""
         self._mark = time.perf_counter()
 
-    def updated(self, update: int, tokens: int) -> None:
+    def updated(self, update: int, tokens: int, lr: float) -> None:
         now = time.perf_counter()
         elapsed, self._mark = now - self._mark, now
         self.seconds += elapsed
         self._epoch_seconds += elapsed
         self.updates += 1
         self.tokens += tokens
+        self._lr = lr
         if torch.cuda.is_available():
             peak = torch.cuda.max_memory_allocated() / 2**20
             self.peak_cuda_mib = max(self.peak_cuda_mib, peak)
@@ -79,7 +81,7 @@ class RunObserver(Observer):
         entry = {
             "epoch": epoch,
             "updates": int(stats["num_updates"]),
-            "lr": float(train["lr"]),
+            "lr": self._lr,  # fairseq logs the next update's, which may never come
             "train": scored(float(train["nll_loss"])),
             "valid": {
                 **scored(float(stats["nll_loss"])),

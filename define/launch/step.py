@@ -35,7 +35,7 @@ class PeakMemory(Observer):
     def __init__(self):
         self.cuda_mib = 0.0
 
-    def updated(self, update: int, tokens: int) -> None:
+    def updated(self, update: int, tokens: int, lr: float) -> None:
         if torch.cuda.is_available():
             peak = torch.cuda.max_memory_allocated() / 2**20
             self.cuda_mib = max(self.cuda_mib, peak)

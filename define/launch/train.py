@@ -127,13 +127,14 @@ def _train(
     try:
         with _log_to(folder / "train.log"):
             _run_fairseq(config, observer)
+        observer.close()
+        record["protocols"] = final_scores(config, corpus, quiet)
     except BaseException as error:
         record["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         observer.save()
         raise
     finally:
         observer.close()
-    record["protocols"] = final_scores(config, corpus, quiet)
     record["final"] = next(iter(record["protocols"].values()))["scores"]
     record["status"] = "finished"
     record["provenance"]["finished"] = provenance.now()

@@ -26,8 +26,11 @@ class Observer:
     def begin(self) -> None:
         """Before the first batch of an epoch, or of the rest of one."""
 
-    def updated(self, update: int, tokens: int) -> None:
-        """After every optimizer step, with its number (from 1) and the tokens it scored."""
+    def updated(self, update: int, tokens: int, lr: float) -> None:
+        """After every optimizer step, with its number (from 1) and the tokens it scored.
+
+        `lr` is the scheduler's, before `scale_lr_by_length`.
+        """
 
     def validated(self, epoch: int, stats: dict, averaged: bool) -> None:
         """After a validation in `epoch` (from 1), with fairseq's statistics of it (losses base 2).
@@ -181,7 +184,7 @@ class StreamLanguageModelingTask(FairseqTask):
         optimizer.step()
         optimizer.set_lr(lr)
         tokens, self._tokens = self._tokens, 0
-        self.observer.updated(update_num + 1, tokens)
+        self.observer.updated(update_num + 1, tokens, lr)
 
     def _note_optimizer(self, optimizer) -> None:
         """Training goes on from the raw weights; validation reads the averaged ones."""

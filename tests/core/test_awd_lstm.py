@@ -391,6 +391,9 @@ def test_a_model_is_built_by_its_registered_name(make_model):
     assert twin.config == model.config
     with pytest.raises(InputError, match="model = 'lstm' is unknown; take one of define_awd_lstm"):
         build_model({"_name": "lstm"}, V)
+    del section["cutoffs"]
+    with pytest.raises(InputError, match="define_awd_lstm lacks cutoffs: another version"):
+        build_model(section, V)
 
 
 def golden_loss(model: AWDLSTM) -> float:

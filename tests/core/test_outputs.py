@@ -20,6 +20,7 @@ from define.core.clusters import ClusteredEmbedding
 from define.core.counting import count_parameters
 from define.core.inputs import MAPS, InputConfig, build_input
 from define.core.outputs import IGNORED, OutputLayer, build_output
+from define.data.streams import PAD_TARGET
 from define.errors import InputError
 
 V, CUTOFFS = 23, [5, 9, 10]
@@ -170,6 +171,10 @@ def test_ignored_targets_cost_nothing_and_give_no_gradient(output, max_logits):
     layer.zero_grad()
     layer.nll(features, torch.full((12,), IGNORED)).sum().backward()
     assert all((p.grad == 0).all() for p in layer.parameters())
+
+
+def test_what_the_streams_leave_out_is_ignored():
+    assert IGNORED == PAD_TARGET
 
 
 @pytest.mark.parametrize("output", MAPS)

@@ -52,8 +52,8 @@ def interrupt_at(monkeypatch) -> Callable[[int], None]:
     def arm(update: int) -> None:
         updated = RunObserver.updated
 
-        def interrupted(self, number: int, tokens: int) -> None:
-            updated(self, number, tokens)
+        def interrupted(self, number: int, tokens: int, lr: float) -> None:
+            updated(self, number, tokens, lr)
             if number == update:
                 monkeypatch.setattr(RunObserver, "updated", updated)
                 raise KeyboardInterrupt

@@ -22,12 +22,18 @@ ADAMW = [
     "lr_scheduler.warmup_updates=5",
     "optimization.max_update=40",
 ]
+TRANSFORMER_XL = [
+    "experiment=table_2/txl_256_define",
+    "model.cutoffs=[20,30,40]",
+    "optimization.max_update=24",
+]
 MID_EPOCH = [f"checkpoint.save_interval_updates={SAVE_EVERY}"]
 RUNS = {
     "nt_asgd": NT_ASGD,
     "nt_asgd_mid_epoch": NT_ASGD + MID_EPOCH,
     "adamw": ADAMW,
     "adamw_mid_epoch": ADAMW + MID_EPOCH,
+    "transformer_xl_mid_epoch": TRANSFORMER_XL + MID_EPOCH,
 }
 
 
@@ -74,6 +80,8 @@ def switch_of(left: dict) -> int:
         ("adamw", False, 11),
         ("adamw_mid_epoch", False, SAVE_EVERY + 2),
         ("adamw_mid_epoch", False, 5 * SAVE_EVERY + 1),
+        ("transformer_xl_mid_epoch", False, SAVE_EVERY + 2),
+        ("transformer_xl_mid_epoch", False, 3 * SAVE_EVERY + 2),
     ],
 )
 def test_resumed_is_uninterrupted(
@@ -121,6 +129,8 @@ def test_interrupted_while_the_final_scores_are_computed(
     with monkeypatch.context() as patch:
         patch.setattr(launch, "evaluate", interrupted)
         assert train(*RUNS[run], "run.dir=run") == 130
+    record = json.loads((workplace / "run" / "record.json").read_text(encoding="utf-8"))
+    assert (record["status"], record["final"]) == ("interrupted", None)
     assert launch.evaluate is perplexity.evaluate
     assert train(*RUNS[run], "run.dir=run") == 0
     assert_same(left_by(workplace / "run"), whole(run))

@@ -56,6 +56,16 @@ def test_the_record_of_a_finished_run(finished, corpus):
         assert str(place) not in json.dumps(record), "a record must not name this machine's folders"
 
 
+def test_the_learning_rate_of_the_record_is_that_of_the_last_update(train, workplace):
+    overrides = ["experiment=table_2/txl_64", "model.cutoffs=[20,30,40]", "optimization.lr=[0.01]"]
+    assert train(*overrides, "optimization.max_update=10", "run.dir=run") == 0
+    epochs = read(workplace / "run")["epochs"]
+    assert [epoch["updates"] for epoch in epochs] == [8, 10]
+    for epoch in epochs:
+        done = (epoch["updates"] - 1) / 10
+        assert epoch["lr"] == pytest.approx(0.01 * (1 + math.cos(math.pi * done)) / 2)
+
+
 def test_nats_and_bits_are_not_mixed(train, workplace, corpus, checkpoint_of, monkeypatch):
     heard, validated = [], RunObserver.validated
 
