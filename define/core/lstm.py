@@ -40,15 +40,17 @@ class WeightDropLSTM(nn.Module):
     def forward(self, x_TBI: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         weight_hh = F.dropout(self.weight_hh, self.weight_dropout, self.training)
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
-        y_TBH, h, c = torch.lstm(
-            x_TBI,
-            state,
-            weights,
-            has_biases=True,
-            num_layers=1,
-            dropout=0.0,
-            train=self.training,
-            bidirectional=False,
-            batch_first=False,
-        )
+        # On a GPU autocast would run this in float16, whatever type it was asked for.
+        with torch.autocast("cuda", enabled=False):
+            y_TBH, h, c = torch.lstm(
+                x_TBI.to(weight_hh.dtype) if x_TBI.is_cuda else x_TBI,
+                state,
+                weights,
+                has_biases=True,
+                num_layers=1,
+                dropout=0.0,
+                train=self.training,
+                bidirectional=False,
+                batch_first=False,
+            )
         return y_TBH, (h, c)
