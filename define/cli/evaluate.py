@@ -69,6 +69,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="write a record of the evaluation; the run's own record must be there",
     )
+    parser.add_argument(
+        "--row",
+        metavar="TABLE/ROW",
+        help="with --output: the paper's row that it stands for (default: the run's own)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
     group = parser.add_argument_group("protocol")
@@ -99,7 +104,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--neural-cache-search",
         type=int,
         metavar="WINDOW",
-        help="the best THETA and LAMBDA of a grid on valid, in one pass",
+        help="the best THETA and LAMBDA of a grid on valid, in one pass; other splits get these",
     )
     parser.set_defaults(run=run)
 
@@ -111,14 +116,15 @@ def run(args: argparse.Namespace) -> int:
     from define.launch import provenance
 
     splits = list(dict.fromkeys(args.split or ["valid"]))
-    if args.neural_cache_search is not None and splits != ["valid"]:
+    if args.neural_cache_search is not None and splits[0] != "valid":
         raise InputError(
-            "--neural-cache-search chooses on valid alone; score test afterwards, with the "
-            "--neural-cache that it prints"
+            "--neural-cache-search chooses on valid alone; put --split valid before other splits, "
+            "which are scored with what it chose"
         )
     if args.output and "valid" not in splits:
         raise InputError("--output needs the validation score; add --split valid")
     caches = _caches(args)
+    row = _row(args)
     record = _run_record(args.checkpoint)
     if args.output and record is None:
         raise InputError(
@@ -148,8 +154,24 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(result) if args.json else _sentence(result))
     if args.output:
         origin["finished"] = provenance.now()
-        write_json(args.output, _evaluation(record, settings, scores, origin))
+        write_json(args.output, _evaluation(record, row, settings, scores, origin))
     return 0
+
+
+def _row(args: argparse.Namespace) -> dict[str, str]:
+    """The table and row that --row names; nothing where it is not given."""
+    from define.results import published
+
+    if args.row is None:
+        return {}
+    table, _, row = args.row.partition("/")
+    rows = [known.row for known in published.table(table)]
+    if row not in rows:
+        raise InputError(
+            f"--row {args.row} is no row of the paper; take TABLE/ROW, ROW of table {table} being "
+            f"one of {', '.join(rows)}"
+        )
+    return {"table": table, "row": row}
 
 
 def _run_record(checkpoint: str) -> dict[str, Any] | None:
@@ -206,6 +228,8 @@ def _score(
     from define.evaluation import neural_cache, perplexity
 
     more: dict[str, Any] = {"batch_size": args.batch_size}
+    if len(caches) > 1:
+        more["chosen"] = f"the best of {len(caches)} thetas and lambdas on valid"
     scores = {}
     for split in splits:
         arguments = model, corpus.tokens[split], corpus.eos
@@ -217,10 +241,9 @@ def _score(
         best = min(found, key=lambda cache: found[cache].nll)
         scores[split] = found[best].to_json()
         more |= best.settings()
+        caches = [best]
     if caches:
         protocol = neural_cache.protocol_with_cache(model, protocol, caches[0].window)
-    if len(caches) > 1:
-        more["chosen"] = f"the best of {len(caches)} thetas and lambdas on valid"
     return protocol.settings_of(model) | more, scores
 
 
@@ -238,6 +261,7 @@ def _sentence(result: Mapping[str, Any]) -> str:
 
 def _evaluation(
     record: Mapping[str, Any],
+    row: Mapping[str, str],
     settings: Mapping[str, Any],
     scores: Mapping[str, Any],
     origin: Mapping[str, Any],
@@ -250,6 +274,7 @@ def _evaluation(
         "schema": SCHEMA,
         "kind": "evaluation",
         **run,
+        **row,
         "scale": record["scale"],
         "run": run,
         "protocol": settings,

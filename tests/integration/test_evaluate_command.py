@@ -201,6 +201,23 @@ def test_a_record_of_the_evaluation(finished, evaluate, tmp_path):
     assert evaluation.provenance["data"] == run["provenance"]["data"]
 
 
+def test_other_splits_get_what_the_search_chose(finished, evaluate, tmp_path):
+    path = tmp_path / "cache.json"
+    splits = ("--split", "valid", "--split", "test", "--output", str(path))
+    row = ("--row", "1b/lstm_grave_cache")
+    valid, test = evaluate(best(finished), "--neural-cache-search", "30", *splits, *row)
+    (alone,) = [evaluate(best(finished), "--neural-cache-search", "30")]
+    assert valid["nll"] == alone["nll"]
+    options = [test["protocol"][f"neural_cache_{key}"] for key in ("window", "theta", "lambda")]
+    given = evaluate(
+        best(finished), "--split", "test", "--neural-cache", ",".join(map(str, options))
+    )
+    assert test["nll"] == given["nll"]
+    evaluation = evaluations.read(path)
+    assert (evaluation.table, evaluation.row) == ("1b", "lstm_grave_cache")
+    assert evaluation.run["row"] == "awd_lstm_define"
+
+
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "text", "other"])
 def test_what_is_no_checkpoint(damage, finished, tmp_path, capsys):
     path = tmp_path / "checkpoint.pt"
@@ -230,6 +247,7 @@ def test_arguments_that_do_not_fit(finished, data_root, tmp_path, capsys):
     assert_refused(capsys, "lambda = 1.0", checkpoint, "--neural-cache", "5,1,1")
     search = ("--neural-cache-search", "5", "--split", "test")
     assert_refused(capsys, "chooses on valid alone", checkpoint, *search)
+    assert_refused(capsys, "lstm_grave_cache", checkpoint, "--row", "1b/lstm")
     output = ("--output", str(tmp_path / "out.json"))
     assert_refused(capsys, "add --split valid", checkpoint, "--split", "test", *output)
     copy = tmp_path / "checkpoint.pt"
