@@ -58,6 +58,7 @@ def test_every_config_composes_and_takes_a_step(experiment, scale, wide_data, mo
     config = compose([f"experiment={experiment}", f"scale={scale}", *short])
     assert f"{config.run.table}/{config.run.row}" == experiment.removeprefix("table_")
     assert config.run.scale == scale
+    assert list(config.optimization.lr) != [0.25]  # what fairseq takes where none is set
     trainer = build(config)
     before = [p.detach().clone() for p in trainer.model.parameters()]
     counted = parameters(config.model, trainer.task.num_types)
