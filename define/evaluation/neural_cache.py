@@ -24,8 +24,8 @@ from define.errors import InputError
 from define.evaluation.perplexity import Score, mean, outputs
 from define.evaluation.protocols import Protocol, applied
 
-THETAS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-LAMBDAS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+THETAS = (0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+LAMBDAS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
 """The grid of a search. Small thetas are for features of a large norm, as Transformer-XL's are."""
 
 MAX_SCORES = 2**24

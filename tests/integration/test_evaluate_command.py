@@ -179,7 +179,7 @@ def test_the_neural_cache(finished, evaluate):
     assert found["nll"] != plain["nll"]
     chosen = evaluate(best(finished), "--neural-cache-search", "30")
     assert chosen["nll"] <= found["nll"] + 0.1
-    assert chosen["protocol"]["chosen"] == "the best of 72 thetas and lambdas on valid"
+    assert chosen["protocol"]["chosen"] == "the best of 120 thetas and lambdas on valid"
     options = [chosen["protocol"][f"neural_cache_{key}"] for key in ("window", "theta", "lambda")]
     again = evaluate(best(finished), "--neural-cache", ",".join(map(str, options)))
     assert again["nll"] == chosen["nll"]
