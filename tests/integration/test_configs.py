@@ -189,7 +189,7 @@ def test_table_2_at_the_paper_scale_is_dai_et_al_2019(row, n, define):
 UNIT = {"input", "reduce_dim", "depth", "max_groups", "transformation", "connection"}
 UNIT |= {"expand_dim", "unit_norm", "unit_activation"}
 FREE = {
-    "table_1a": {"map", "output", "map_dim"},
+    "table_1a": {"map", "output", "map_dim", "scale_embedding"},
     "table_1c": {"map_dim"},
     "table_2": {"map_dim", "projected_dim", "model_dim", "inner_dim"},
 }
