@@ -1,6 +1,6 @@
 """The hyper-parameter search of a report, read from the records of its trials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +15,10 @@ from define.results.stats import summarise
 DERIVED = ("seed", "common.seed", "optimizer.lr", "lr_scheduler.lr")
 """Config keys that follow from others, or that say which trial it is rather than what it tries."""
 
+ALWAYS = {"optimization.lr"}
+BUDGET = {"optimization.max_update", "optimization.max_epoch"}
+"""Shown for every row: a rate, and a budget if any two trials of the search have different ones."""
+
 BOOKKEEPING = ("run.", "checkpoint.")
 """Sections of the config that say where a trial is kept, not what it tries."""
 
@@ -24,7 +28,7 @@ class SearchTrial:
     """One finished trial.
 
     Attributes:
-        setting: config key -> value, of the keys in which the row's trials differ.
+        setting: config key -> value, of the keys in which the row's trials differ and a few more.
         valid_ppl: final validation perplexity, by which the trial is judged.
     """
 
@@ -44,24 +48,32 @@ def read_search(folder: Path) -> list[SearchTrial]:
         return []
     found = [records.read(path) for path in sorted(folder.rglob(records.FILE_NAME))]
     found = sorted((r for r in found if r.finished), key=lambda record: record.row)
-    return [trial for _, same in groupby(found, lambda r: r.row) for trial in _trials(list(same))]
+    budgets = {key for key in BUDGET if _differ(key, [_flat(r.config) for r in found])}
+    trials = []
+    for _, same in groupby(found, lambda r: r.row):
+        trials += _trials(list(same), budgets)
+    return trials
 
 
-def _trials(of_row: Sequence[RunRecord]) -> list[SearchTrial]:
+def _trials(of_row: Sequence[RunRecord], budgets: Set[str]) -> list[SearchTrial]:
     configs = [_flat(record.config) for record in of_row]
     keys = dict.fromkeys(key for config in configs for key in config)
     keys = [key for key in keys if key not in DERIVED and not key.startswith(BOOKKEEPING)]
-    varied = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
+    shown = [key for key in keys if key in budgets | ALWAYS or _differ(key, configs)]
     trials = [
         SearchTrial(
             record.row,
-            {key: config.get(key) for key in varied},
+            {key: config.get(key) for key in shown},
             record.seed,
             record.final["valid"]["ppl"],
         )
         for record, config in zip(of_row, configs, strict=True)
     ]
     return sorted(trials, key=lambda t: (*map(_sortable, t.setting.values()), t.seed))
+
+
+def _differ(key: str, configs: Sequence[Mapping[str, Any]]) -> bool:
+    return len({str(config.get(key)) for config in configs}) > 1
 
 
 def _sortable(value: Any) -> tuple:
@@ -93,7 +105,8 @@ def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Gri
     for row, group in groupby(trials, key=lambda trial: trial.row):
         settings: dict[tuple[str, ...], list[SearchTrial]] = {}
         for trial in group:
-            cells = tuple(str(trial.setting.get(option, ABSENT)) for option in options)
+            values = (trial.setting.get(option) for option in options)
+            cells = tuple(ABSENT if value is None else str(value) for value in values)
             settings.setdefault(cells, []).append(trial)
         results = [summarise([trial.valid_ppl for trial in same]) for same in settings.values()]
         lowest = min(result.mean for result in results)

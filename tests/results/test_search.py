@@ -26,8 +26,22 @@ def test_settings_are_what_differs_and_the_lowest_mean_of_each_row_is_marked(tmp
     assert grid.rows == [
         ["AWD-LSTM", "0.004", "-", "1, 2", "125.00±7.07", ""],
         ["AWD-LSTM", "0.01", "-", "1, 2", "124.00±1.41", "lowest"],
-        ["awd_lstm_define", "-", "layer", "1", "140.00", "lowest"],
-        ["awd_lstm_define", "-", "none", "1", "141.00", ""],
+        ["awd_lstm_define", "0.002", "layer", "1", "140.00", "lowest"],
+        ["awd_lstm_define", "0.002", "none", "1", "141.00", ""],
+    ]
+
+
+def test_a_budget_is_shown_where_rows_have_different_ones(tmp_path, put):
+    for row, updates in (("awd_lstm", 1000), ("awd_lstm_define", 500)):
+        config = _config(0.01)
+        config["optimization"]["max_update"] = updates
+        config["optimization"]["max_epoch"] = 3
+        put(tmp_path / row, row=row, curve=(130.0,), config=config)
+    grid = search_grid(read_search(tmp_path), {})
+    assert grid.header[1:3] == ["optimization.lr", "optimization.max_update"]
+    assert [row[:3] for row in grid.rows] == [
+        ["awd_lstm", "0.01", "1000"],
+        ["awd_lstm_define", "0.01", "500"],
     ]
 
 
