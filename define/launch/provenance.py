@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from define.results.records import without_places
+
 PACKAGES = ("define-reproduction", "torch", "fairseq-fixed", "hydra-core", "omegaconf", "numpy")
 
 
@@ -65,7 +67,7 @@ def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, A
     return {
         "commit": revision,
         "dirty": dirty,
-        "command": shlex.join(["define", *sys.argv[1:]]),
+        "command": without_places(shlex.join(["define", *sys.argv[1:]])),
         "device": device_name(cpu),
         "threads": threads,
         "python": platform.python_version(),

@@ -4,6 +4,7 @@ A loss is in nats per token, a perplexity is exp(loss), times are in seconds, me
 """
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -126,6 +127,15 @@ def new(
         "peak_memory_mib": 0.0,
         "provenance": dict(provenance),
     }
+
+
+def without_places(command: str) -> str:
+    """A command line with absolute paths cut to their last part: no folders of one machine."""
+    words = []
+    for word in shlex.split(command):
+        option, sign, value = word.rpartition("=")
+        words.append(f"{option}{sign}{Path(value).name}" if value.startswith("/") else word)
+    return shlex.join(words)
 
 
 def write(path: str | Path, record: Mapping[str, Any]) -> None:

@@ -115,15 +115,21 @@ def _keep_record(record: RunRecord, output: Path) -> None:
     if output.resolve() in record.path.resolve().parents:
         return
     folder = output / "records" / record.row / record.scale / record.data / f"seed_{record.seed}"
-    _write(folder / records.FILE_NAME, record.path.read_text(encoding="utf-8"))
+    _keep(record.path, folder / records.FILE_NAME)
 
 
 def _keep_trials(source: Path, target: Path) -> None:
     if not source.is_dir():
         raise InputError(f"there is no folder {source} of search trials; name the one they lie in")
     for path in source.rglob(records.FILE_NAME):
-        copy = target / path.parent.relative_to(source) / records.FILE_NAME
-        _write(copy, path.read_text(encoding="utf-8"))
+        _keep(path, target / path.parent.relative_to(source) / records.FILE_NAME)
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Copies a record; earlier ones may name folders of a machine in their command."""
+    record = records.read_plain(source)
+    command = records.without_places(record["provenance"]["command"])
+    records.write(target, record | {"provenance": record["provenance"] | {"command": command}})
 
 
 def _command(table: str, options: Mapping[str, Iterable[str] | None], output: Path) -> str:

@@ -234,3 +234,22 @@ def test_default_folders_may_be_missing_but_a_given_one_may_not(tmp_path, monkey
     assert len(records.find()) == 1
     with pytest.raises(InputError, match="'nowhere' is not a folder"):
         records.find(["nowhere"])
+
+
+@pytest.mark.parametrize(
+    "command, published",
+    [
+        ("define train scale=mini seed=3", "define train scale=mini seed=3"),
+        (
+            "define train run.dir=/a/b/lr_1 'task.x=[1, 2]'",
+            "define train run.dir=lr_1 'task.x=[1, 2]'",
+        ),
+        (
+            "define evaluate /a/b/best.pt --output c/d.json",
+            "define evaluate best.pt --output c/d.json",
+        ),
+        ("define train '+x={a: 1}' run.dir='/a b/c d'", "define train '+x={a: 1}' 'run.dir=c d'"),
+    ],
+)
+def test_commands_name_no_folder_of_a_machine(command, published):
+    assert records.without_places(command) == published
