@@ -65,7 +65,7 @@ def write_report(
     for record in found:
         _keep_record(record, output)
     images = []
-    if any(record.epochs for record in found):
+    if any(len(record.epochs) > 1 for record in found):  # one epoch is a point, no course
         figure = plots.validation_figure(table, found, scales)
         images.append(_image(figure, output, PLOT_STEM, "Validation perplexity by epoch"))
     if tradeoff.has_curve(table) and any(record.finished for record in found):

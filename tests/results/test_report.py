@@ -102,6 +102,17 @@ def test_notes_and_search_are_included(here, mini_runs, put):
     )[1]
 
 
+def test_runs_of_one_epoch_have_no_course(here, put):
+    put(here / "runs", curve=(150.0,))
+    write_report("1c", None, "out")
+    assert "valid_ppl.png" not in (here / "out" / "README.md").read_text()
+    put(here / "runs", seed=2, curve=(150.0, 140.0))
+    write_report("1c", None, "out")
+    assert "![Validation perplexity by epoch](valid_ppl.png)" in (
+        (here / "out" / "README.md").read_text()
+    )
+
+
 def test_scales_and_corpora_can_be_left_out(here, put):
     put(here / "runs" / "a", scale="mini", test_ppl=101.0)
     put(here / "runs" / "b", scale="smoke", test_ppl=901.0)
