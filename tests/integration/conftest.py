@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,6 +69,8 @@ def spawn(workplace) -> Callable[..., subprocess.Popen]:
     """A program of the environment in a process of its own, one thread: (argv...) -> Popen."""
 
     def start(program: str, *arguments: str) -> subprocess.Popen:
+        # Jobs in the background of a shell ignore interrupts, and so would their children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
             [str(Path(sys.executable).parent / program), *arguments],
             stdout=subprocess.PIPE,

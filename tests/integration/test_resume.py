@@ -178,7 +178,7 @@ def epochs_of(folder) -> int:
 def test_signals_and_then_the_same_command(
     train, spawn_train, left_by, workplace, assert_same, capsys
 ):
-    overrides = ["optimization.max_epoch=60", "optimizer.nonmono=8"]
+    overrides = ["optimization.max_epoch=30", "optimizer.nonmono=8"]
     assert train(*overrides, "run.dir=whole") == 0
     expected = left_by(workplace / "whole")
     switch_of(expected)
@@ -193,6 +193,6 @@ def test_signals_and_then_the_same_command(
         assert output.splitlines()[-1] == (
             "define: interrupted; the same command goes on from here"
         )
-        assert before + 4 <= epochs_of(workplace / "run") < 60
+        assert before + 4 <= epochs_of(workplace / "run") < 30
     assert train(*overrides, "run.dir=run") == 0
     assert_same(left_by(workplace / "run"), expected)
