@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from define.core.dropout import locked_dropout, word_dropout_mask
-from define.core.inputs import InputConfig, build_input, option
+from define.core.inputs import InputOutputConfig, build_input, option
 from define.core.language_model import LanguageModelOutput
 from define.core.lstm import LSTMState, WeightDropLSTM
 from define.core.outputs import build_output, tables
@@ -16,7 +16,7 @@ from define.errors import InputError
 
 
 @dataclass
-class AWDLSTMConfig(InputConfig):
+class AWDLSTMConfig(InputOutputConfig):
     """Sizes and dropouts; defaults are the published Penn Treebank recipe (main.py, README.md)."""
 
     hidden_dim: int = option(1150, "width of all LSTM layers but the last")

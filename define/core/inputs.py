@@ -24,10 +24,9 @@ def option(default, help: str):
 
 @dataclass
 class InputConfig:
-    """The input and output layers of a model; long names of the paper's symbols."""
+    """The input layer of a model; long names of the paper's symbols."""
 
     map: str = option("standard", "tokens -> e_i: standard (a V x n table), adaptive, projective")
-    output: str = option("standard", "output layer: standard, adaptive, projective")
     input: str = option("define", "on the map: table (nothing), linear, mlp (n -> k -> m), define")
     map_dim: int = option(128, "n, dimension of the token's row in the (first) table")
     projected_dim: int = option(384, "what a projective map projects rows to")
@@ -37,9 +36,6 @@ class InputConfig:
     )
     cluster_factor: int = option(4, "adaptive: by how much each next cluster's table is narrower")
     scale_embedding: bool = option(False, "multiply e_i by the root of its dimension")
-    tie_tables: bool = option(True, "the output layer shares the map's tables")
-    tie_projections: bool = option(True, "the output layer shares the map's projections")
-    max_logits: int = option(2**27, "logits computed at once; a cluster with more, in parts")
     expand_dim: int = option(1024, "k, width of the last layer of the expansion")
     reduce_dim: int = option(400, "m, dimension that the context model reads")
     depth: int = option(7, "N, layers of the expansion")
@@ -87,6 +83,16 @@ class InputConfig:
         if self.input == "table":
             return self.mapped_dim
         return self.unit_config().output_dim if self.input == "define" else self.reduce_dim
+
+
+@dataclass
+class InputOutputConfig(InputConfig):
+    """The input layer, and an output layer of `define.core.outputs` that may share its parts."""
+
+    output: str = option("standard", "output layer: standard, adaptive, projective")
+    tie_tables: bool = option(True, "the output layer shares the map's tables")
+    tie_projections: bool = option(True, "the output layer shares the map's projections")
+    max_logits: int = option(2**27, "logits computed at once; a cluster with more, in parts")
 
 
 def build_unit(config: InputConfig) -> nn.Module | None:

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from define.core.clusters import new_projections, new_tables
 from define.core.embedding import DefineEmbedding
-from define.core.inputs import MAPS, InputConfig, cluster_layout
+from define.core.inputs import MAPS, InputOutputConfig, cluster_layout
 from define.core.unit import require_choice
 from define.errors import InputError
 
@@ -119,7 +119,7 @@ def _at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def build_output(config: InputConfig, embedding: DefineEmbedding, dim: int) -> OutputLayer:
+def build_output(config: InputOutputConfig, embedding: DefineEmbedding, dim: int) -> OutputLayer:
     """The output layer of a model whose input layer is `embedding`.
 
     Args:

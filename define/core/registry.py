@@ -19,21 +19,30 @@ MODELS: dict[str, tuple[type, type[nn.Module]]] = {
 """Name -> (config dataclass, model class)."""
 
 
-def build_model(section: Mapping[str, Any], num_types: int) -> nn.Module:
-    """Builds the model of a config's `model` section.
+def config_from(config_class: type, section: Mapping[str, Any]) -> Any:
+    """A model's config from a config's `model` section; other keys are not looked at.
 
-    Args:
-        section: holds `_name` and the fields of the model's config; other keys are not looked at.
-        num_types: V.
     Raises:
-        InputError: unknown name, a field that is missing, or dimensions that do not fit.
+        InputError: a field is missing.
     """
-    require_choice("model", section["_name"], MODELS)
-    config_class, model_class = MODELS[section["_name"]]
     names = [f.name for f in fields(config_class)]
     if missing := [name for name in names if name not in section]:
         raise InputError(
             f"the config of the model {section['_name']} lacks {missing[0]}: another version of "
             f"this code wrote it; use that version, or train again"
         )
-    return model_class(config_class(**{name: section[name] for name in names}), num_types)
+    return config_class(**{name: section[name] for name in names})
+
+
+def build_model(section: Mapping[str, Any], num_types: int) -> nn.Module:
+    """Builds the model of a config's `model` section.
+
+    Args:
+        section: holds `_name` and the fields of the model's config.
+        num_types: V.
+    Raises:
+        InputError: unknown name, a field that is missing, or dimensions that do not fit.
+    """
+    require_choice("model", section["_name"], MODELS)
+    config_class, model_class = MODELS[section["_name"]]
+    return model_class(config_from(config_class, section), num_types)

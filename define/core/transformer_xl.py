@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from define.core.inputs import InputConfig, build_input, option
+from define.core.inputs import InputOutputConfig, build_input, option
 from define.core.language_model import LanguageModelOutput
 from define.core.outputs import build_output, projections, tables
 from define.core.relative_attention import (
@@ -54,7 +54,7 @@ class Lengths:
 
 
 @dataclass
-class TransformerXLConfig(InputConfig):
+class TransformerXLConfig(InputOutputConfig):
     """Sizes, dropouts, lengths; defaults are the published base recipe (run_wt103_base.sh).
 
     Its cutoffs (20,000, 40,000 and 200,000 of WikiText-103's types) depend on the corpus.

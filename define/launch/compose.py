@@ -45,6 +45,11 @@ class RunConfig:
 
     On the command line: "+run.protocols.NAME={window: 64}".
     """
+    translations: dict[str, Any] = field(default_factory=dict)
+    """name -> fields of `define.launch.decoding.Decoding`; the first is the headline."""
+    tokens_per_update: int = 0
+    """Of a translation batch, padding included; optimization.update_freq follows from it, so that
+    it stays the same on any number of devices. 0 leaves update_freq as it is."""
     by_scale: dict[str, Any] = field(default_factory=dict)
     """scale -> what this row has for itself at that scale."""
 
@@ -106,6 +111,8 @@ def compose(overrides: list[str]) -> DictConfig:
         raise InputError(
             f"seed = {config.seed} must be at least 0 and threads = {config.threads} at least 1"
         )
+    if config.run.tokens_per_update:
+        config.optimization.update_freq = [batches_per_update(config)]
     for section, key in (
         (config.run, "dir"),
         (config.task, "data"),
@@ -113,6 +120,22 @@ def compose(overrides: list[str]) -> DictConfig:
     ):
         section[key] = str(Path(section[key]).resolve())
     return config
+
+
+def batches_per_update(config: DictConfig) -> int:
+    """Batches that each device adds up, so that an update has `run.tokens_per_update` tokens.
+
+    Raises:
+        InputError: no whole number of batches has them.
+    """
+    devices = config.distributed_training.distributed_world_size
+    tokens, at_once = config.run.tokens_per_update, (config.dataset.max_tokens or 0) * devices
+    if at_once < 1 or tokens % at_once:
+        raise InputError(
+            f"run.tokens_per_update = {tokens} must be a multiple of dataset.max_tokens = "
+            f"{config.dataset.max_tokens} times {devices} devices; change one of them"
+        )
+    return tokens // at_once
 
 
 def _undeclared(config: DictConfig, prefix: str = "") -> list[str]:

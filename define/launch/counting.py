@@ -1,42 +1,75 @@
 """Parameters of a run config, counted without allocating or training anything."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from fairseq.data import Dictionary
+from torch import nn
 
 from define.core.counting import count_parameters
-from define.core.registry import build_model
-from define.data import python_docs
+from define.core.registry import build_model, config_from
+from define.data import pairs, python_docs
 from define.data.corpora import get_spec
 from define.launch.compose import compose, configs_folder
+from define.models.transformer import DefineTransformer, DefineTransformerConfig
+
+Types = int | tuple[int, int]
+"""V of a corpus; of source and target where it is parallel, fairseq's special symbols included."""
 
 
-def corpus_types(name: str) -> int:
+def corpus_types(name: str) -> Types:
     """V of a corpus, which need not be prepared.
 
     Raises:
         InputError: no corpus has that name.
     """
+    if name in pairs.PAIRS:
+        types = pairs.get_pairs(name).types
+        return types["source"], types["target"]
     return get_spec(name).types or python_docs.TYPES
 
 
-def parameters(model_section: dict[str, Any], num_types: int) -> dict[str, int]:
-    """{"define", "context", "io", "total"} of the model that a config's `model` section describes.
+def dictionary(types: int) -> Dictionary:
+    """A dictionary of so many types, which are numbers; fairseq's special symbols included."""
+    numbers = Dictionary()
+    for number in range(types - len(numbers)):
+        numbers.add_symbol(str(number))
+    return numbers
+
+
+def build(model_section: Mapping[str, Any], types: Types) -> nn.Module:
+    """The model that a config's `model` section describes, without weights.
 
     Raises:
         InputError: the model cannot be built.
     """
     with torch.device("meta"):
-        model = build_model(model_section, num_types)
-    return count_parameters(model, model.embedding, model.output)
+        if isinstance(types, int):
+            return build_model(model_section, types)
+        config = config_from(DefineTransformerConfig, model_section)
+        return DefineTransformer.of(config, *map(dictionary, types))
+
+
+def parameters(model_section: Mapping[str, Any], types: Types) -> dict[str, int]:
+    """{"define", "context", "io", "total"} of the model that a config's `model` section describes.
+
+    Raises:
+        InputError: the model cannot be built.
+    """
+    model = build(model_section, types)
+    if isinstance(model, DefineTransformer):
+        return count_parameters(model, model.embeddings, model.output_layers)
+    return count_parameters(model, [model.embedding], [model.output])
 
 
 NAMESAKES = {
     "1b": {"lstm_define": "table_1a/lstm_r5"},
     "1c": {"awd_lstm_finetune": "table_1c/awd_lstm"},
+    "3": {"transformer_opennmt": "table_3/transformer"},
 }
 """Table -> row -> the experiment of another row that has the same model: Table 1b quotes Table 1a,
-fine-tuning trains the same model again."""
+fine-tuning trains the same model again, the authors and OpenNMT have one recipe."""
 
 
 def experiments(table: str) -> dict[str, str]:
@@ -51,5 +84,5 @@ def paper_parameters(table: str) -> dict[str, dict[str, int]]:
     counted = {}
     for row, experiment in experiments(table).items():
         config = compose([f"experiment={experiment}", "scale=paper"])
-        counted[row] = parameters(config.model, get_spec(config.run.corpus).types)
+        counted[row] = parameters(config.model, corpus_types(config.run.corpus))
     return counted

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from define.launch.tracking import Tracker
 from define.results import records
-from define.tasks.language_modeling import Observer
+from define.tasks.observer import Observer
 
 
 def scored(nll_base_2: float) -> dict[str, float]:

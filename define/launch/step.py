@@ -26,7 +26,7 @@ from define.launch.observer import scored
 from define.launch.run_folder import published_config
 from define.launch.train import check_recipe
 from define.results.steps import SCHEMA
-from define.tasks.language_modeling import Observer, StreamLanguageModelingTask
+from define.tasks.observer import Observed, Observer
 
 
 class PeakMemory(Observer):
@@ -103,11 +103,11 @@ def step(
     torch.set_num_threads(config.threads)
     origin = provenance.collect(corpus.meta, config.common.cpu, config.threads)
     memory = PeakMemory()
-    StreamLanguageModelingTask.observer = memory
+    Observed.observer = memory
     try:
         times, losses = _train(config, corpus, quiet)
     finally:
-        StreamLanguageModelingTask.observer = Observer()
+        Observed.observer = Observer()
     origin["finished"] = provenance.now()
     return {
         "schema": SCHEMA,

@@ -9,11 +9,7 @@ from fairseq import checkpoint_utils, optim
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig, OmegaConf
 
-from define.core.registry import build_model
-from define.data import corpora
 from define.errors import InputError
-from define.evaluation import checkpoints, protocols
-from define.evaluation.perplexity import evaluate, layout
 from define.launch import provenance
 from define.launch.compose import fairseq_config
 from define.launch.counting import parameters
@@ -26,54 +22,26 @@ from define.launch.run_folder import (
     write_configs,
 )
 from define.launch.tracking import make_tracker
+from define.launch.workloads import Corpus, workload
 from define.results import records
-from define.tasks.language_modeling import Observer, StreamLanguageModelingTask
+from define.tasks.observer import Observed, Observer
 
 
 def check_recipe(config: DictConfig) -> None:
-    """Refuses what fairseq would take and these models do not.
+    """Refuses what fairseq would take and no run here does.
 
     Raises:
         InputError: a value of fairseq's sections that breaks a rule.
     """
-    optimization, common = config.optimization, config.common
+    optimization = config.optimization
     if not (optimization.max_epoch > 0 or optimization.max_update > 0):
         raise InputError("training would never end; set optimization.max_epoch or max_update")
     if not optimization.lr or min(optimization.lr) <= 0:
         raise InputError(f"optimization.lr = {optimization.lr} must be greater than 0")
-    if common.fp16 or common.bf16 or common.amp:
-        raise InputError(
-            "common.fp16, bf16 and amp are not for these models; take task.autocast=bf16"
-        )
     if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
         raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
     optim.build_optimizer(config.optimizer, [torch.nn.Parameter(torch.zeros(1))])
-
-
-def check(config: DictConfig) -> corpora.Corpus:
-    """Builds what training will read, so that a bad value is refused before a run folder appears.
-
-    Returns:
-        the corpus.
-    Raises:
-        InputError: no corpus, or a value that breaks a rule.
-    """
-    check_recipe(config)
-    task = StreamLanguageModelingTask(config.task)
-    task.build_criterion(config.criterion)
-    for split, streams in (
-        ("train", config.dataset.batch_size),
-        ("valid", config.dataset.batch_size_valid),
-    ):
-        task.load_dataset(split)
-        batches = task.get_batch_iterator(task.dataset(split), max_sentences=streams)
-        batches.first_batch  # noqa: B018
-    with torch.device("meta"):
-        model = build_model(config.model, task.corpus.types)
-    for protocol in _protocols(config).values():
-        for split, streams in _final_streams(config).items():
-            layout(model, task.corpus.tokens[split], task.corpus.eos, streams, protocol)
-    return task.corpus
+    workload(config).check_recipe(config)
 
 
 def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
@@ -87,8 +55,9 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     Raises:
         InputError: no corpus, an impossible model, or a folder of another run.
     """
-    corpus = check(config)
-    counts = parameters(config.model, corpus.types)
+    check_recipe(config)
+    corpus = workload(config).load(config)
+    counts = parameters(config.model, workload(config).types(corpus))
     record = existing(config)
     if record is not None and record["status"] == "finished":
         return record
@@ -98,7 +67,7 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
 
 def _train(
     config: DictConfig,
-    corpus: corpora.Corpus,
+    corpus: Corpus,
     counts: dict[str, int],
     record: dict[str, Any] | None,
     quiet: bool,
@@ -128,14 +97,13 @@ def _train(
         with _log_to(folder / "train.log"):
             _run_fairseq(config, observer)
         observer.close()
-        record["protocols"] = final_scores(config, corpus, quiet)
+        record |= workload(config).score(config, corpus, quiet)
     except BaseException as error:
         record["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         observer.save()
         raise
     finally:
         observer.close()
-    record["final"] = next(iter(record["protocols"].values()))["scores"]
     record["status"] = "finished"
     record["provenance"]["finished"] = provenance.now()
     observer.save()
@@ -151,7 +119,7 @@ def _run_fairseq(config: DictConfig, observer: Observer) -> None:
             return  # fairseq would take one more step
     # fairseq keeps the best loss on a function, for the life of the process.
     vars(checkpoint_utils.save_checkpoint).pop("best", None)
-    StreamLanguageModelingTask.observer = observer
+    Observed.observer = observer
     try:
         fairseq_main(OmegaConf.create(fairseq_config(config)))
     except (FloatingPointError, OverflowError) as error:
@@ -159,44 +127,7 @@ def _run_fairseq(config: DictConfig, observer: Observer) -> None:
             f"training has diverged ({error}); take a smaller optimization.lr"
         ) from error
     finally:
-        StreamLanguageModelingTask.observer = Observer()
-
-
-def _protocols(config: DictConfig) -> dict[str, protocols.Protocol]:
-    return protocols.parse(OmegaConf.to_container(config.run.protocols))
-
-
-def _final_streams(config: DictConfig) -> dict[str, int]:
-    """Split -> streams side by side, of the splits that are scored in the end."""
-    streams = {"valid": config.dataset.batch_size_valid}
-    if config.run.score_test:
-        streams["test"] = config.run.test_batch_size
-    return streams
-
-
-def final_scores(config: DictConfig, corpus: corpora.Corpus, quiet: bool) -> dict[str, Any]:
-    """The best checkpoint on valid and test, by every protocol: the only place that reads test.
-
-    Returns:
-        name -> "settings" and "scores", as in a record's `protocols`.
-    """
-    best = checkpoints.load(Path(config.checkpoint.save_dir) / "checkpoint_best.pt")
-    model = checkpoints.build(best, corpus.types)
-    if torch.cuda.is_available() and not config.common.cpu:
-        model.cuda()
-    streams = _final_streams(config)
-    found = {}
-    for name, protocol in _protocols(config).items():
-        sizes = {f"{split}_batch_size": size for split, size in streams.items()}
-        scores = {
-            split: evaluate(model, corpus.tokens[split], corpus.eos, size, protocol, quiet)
-            for split, size in streams.items()
-        }
-        found[name] = {
-            "settings": protocol.settings_of(model) | sizes,
-            "scores": {split: score.to_json() for split, score in scores.items()},
-        }
-    return found
+        Observed.observer = Observer()
 
 
 class _log_to:

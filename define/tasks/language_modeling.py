@@ -16,27 +16,7 @@ from define.data.streams import Streams, bptt_lengths
 from define.errors import InputError
 from define.optim.nt_asgd import FairseqNTASGD
 from define.tasks.batches import StreamBatches, TokenDataset
-
-AUTOCAST = {"none": None, "bf16": torch.bfloat16}
-
-
-class Observer:
-    """What a launcher may want to hear of; the default hears nothing."""
-
-    def begin(self) -> None:
-        """Before the first batch of an epoch, or of the rest of one."""
-
-    def updated(self, update: int, tokens: int, lr: float) -> None:
-        """After every optimizer step, with its number (from 1) and the tokens it scored.
-
-        `lr` is the scheduler's, before `scale_lr_by_length`.
-        """
-
-    def validated(self, epoch: int, stats: dict, averaged: bool) -> None:
-        """After a validation in `epoch` (from 1), with fairseq's statistics of it (losses base 2).
-
-        `averaged` says whether it was of the averaged weights.
-        """
+from define.tasks.observer import AUTOCAST_HELP, Observed, autocast, check_autocast
 
 
 @dataclass
@@ -59,13 +39,11 @@ class LanguageModelingTaskConfig(FairseqDataclass):
     scale_lr_by_length: bool = field(
         default=False, metadata={"help": "multiply each batch's learning rate by length / bptt"}
     )
-    autocast: str = field(
-        default="none", metadata={"help": "none or bf16: precision of the context model's products"}
-    )
+    autocast: str = field(default="none", metadata={"help": AUTOCAST_HELP})
 
 
 @register_task("define_language_modeling", dataclass=LanguageModelingTaskConfig)
-class StreamLanguageModelingTask(FairseqTask):
+class StreamLanguageModelingTask(Observed, FairseqTask):
     """Carries the state of the streams from batch to batch; resets it between splits and epochs.
 
     `dataset.batch_size` streams per worker; every worker reads its own columns of one global
@@ -75,12 +53,9 @@ class StreamLanguageModelingTask(FairseqTask):
         corpus: what is read; by default the one prepared in `cfg.data`.
     """
 
-    observer = Observer()
-
     def __init__(self, cfg: LanguageModelingTaskConfig, corpus: corpora.Corpus | None = None):
         super().__init__(cfg)
-        if cfg.autocast not in AUTOCAST:
-            raise InputError(f"task.autocast = {cfg.autocast!r} is unknown; take none or bf16")
+        check_autocast(cfg.autocast)
         if cfg.bptt < 1:
             raise InputError(f"task.bptt = {cfg.bptt} must be at least 1")
         if cfg.train_tokens < 0:
@@ -171,8 +146,7 @@ class StreamLanguageModelingTask(FairseqTask):
     def _step(self, split, sample, model, criterion):
         state = None if sample["first"] else self._state[split]
         device = sample["target"].device.type
-        dtype = AUTOCAST[self.cfg.autocast]
-        with torch.autocast(device, dtype, enabled=dtype is not None):
+        with autocast(self.cfg.autocast, device):
             loss, sample_size, logging_output, state = criterion.with_state(model, sample, state)
         self._state[split] = detach(state)
         return loss, sample_size, logging_output

@@ -224,7 +224,7 @@ def test_sizes_at_paper_scale(fields, total, define):
     config = AWDLSTMConfig(**fields)
     with torch.device("meta"):
         model = AWDLSTM(config, 10_000)
-    counted = count_parameters(model, model.embedding, model.output)
+    counted = count_parameters(model, [model.embedding], [model.output])
     if define is None:
         define = config.unit_config().num_parameters()
     context = sum(4 * n_out * (n_in + n_out) + 2 * 4 * n_out for n_in, n_out in config.layer_dims())
@@ -250,7 +250,7 @@ def test_sizes_of_table_1a(kind, n, context, io):
     config = LSTMConfig(map=kind, output=kind, map_dim=n, reduce_dim=n, **WIKITEXT)
     with torch.device("meta"):
         model = AWDLSTM(config, WIKITEXT_TYPES)
-    counted = count_parameters(model, model.embedding, model.output)
+    counted = count_parameters(model, [model.embedding], [model.output])
     assert counted == {"define": 0, "context": context, "io": io, "total": context + io}
     assert config.layer_dims() == [(n, 1024), (1024, 1024), (1024, 1024), (1024, n)]
 
@@ -293,7 +293,7 @@ def test_it_reads_and_predicts_in_clusters(kind, input, make_model):
 @pytest.mark.parametrize("input", ["table", "linear", "mlp", "define"])
 def test_parts_sum_to_the_total_and_the_tied_table_counts_once(input, make_model):
     model = make_model(V, input=input)
-    counted = count_parameters(model, model.embedding, model.output)
+    counted = count_parameters(model, [model.embedding], [model.output])
     assert counted["io"] == V * 12 + V
     assert counted["total"] == sum(p.numel() for p in model.parameters())
     assert counted["define"] + counted["context"] + counted["io"] == counted["total"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from define.core.inputs import InputConfig, build_input, build_unit
+from define.core.inputs import InputConfig, InputOutputConfig, build_input, build_unit
 from define.core.unit import DefineUnit
 from define.errors import InputError
 
@@ -121,7 +121,7 @@ def test_every_field_reaches_the_unit():
 
 
 def test_every_field_has_a_help_text():
-    assert all(field.metadata["help"] for field in InputConfig.__dataclass_fields__.values())
+    assert all(field.metadata["help"] for field in InputOutputConfig.__dataclass_fields__.values())
 
 
 @pytest.mark.parametrize(

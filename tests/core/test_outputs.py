@@ -18,7 +18,7 @@ from define.core import reference
 from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
 from define.core.clusters import ClusteredEmbedding
 from define.core.counting import count_parameters
-from define.core.inputs import MAPS, InputConfig, build_input
+from define.core.inputs import MAPS, InputOutputConfig, build_input
 from define.core.outputs import IGNORED, OutputLayer, build_output
 from define.data.streams import PAD_TARGET
 from define.errors import InputError
@@ -75,7 +75,7 @@ CASES = {
 class Pair(nn.Module):
     """An input layer and the output layer that belongs to it."""
 
-    def __init__(self, config: InputConfig, dim: int, num_types: int = V):
+    def __init__(self, config: InputOutputConfig, dim: int, num_types: int = V):
         super().__init__()
         self.config, self.dim = config, dim
         self.embedding = build_input(config, num_types)
@@ -84,7 +84,7 @@ class Pair(nn.Module):
 
 def make_pair(dim: int, num_types: int = V, **fields) -> Pair:
     fields = SMALL | {"input": "table"} | fields
-    return Pair(InputConfig(**fields), dim, num_types)
+    return Pair(InputOutputConfig(**fields), dim, num_types)
 
 
 def slow(pair: Pair, parameters, tokens, features, targets):
@@ -546,7 +546,7 @@ def test_sizes_of_transformer_xls_layers_are_the_published_ones(n, published):
     dim = 410 if n == 410 else 384
     with torch.device("meta"):
         pair = make_pair(dim, WIKITEXT_TYPES, projected_dim=dim, **kinds, **WIKITEXT)
-    counted = count_parameters(pair, pair.embedding, pair.output)
+    counted = count_parameters(pair, [pair.embedding], [pair.output])
     projections = 4 * n * 384 if n not in (384, 410) else 0
     assert counted["io"] == WIKITEXT_TYPES * (n + 1) + projections + 3 * (n + 1)
     assert counted["total"] == counted["io"]

@@ -11,16 +11,21 @@ from fairseq.tasks import TASK_REGISTRY
 from define import plugin
 from define.criterions.language_modeling import LanguageModelingCriterion
 from define.models.awd_lstm import AWDLSTMModel, LSTMModel
+from define.models.transformer import DefineTransformer
 from define.models.transformer_xl import TransformerXLModel
 from define.optim.nt_asgd import FairseqNTASGD
 from define.tasks.language_modeling import StreamLanguageModelingTask
+from define.tasks.translation import DefineTranslationTask
+
+NAMES = ("awd_lstm", "lstm", "transformer_xl", "transformer")
 
 
 def entries() -> list:
     return [
-        *(MODEL_REGISTRY[f"define_{name}"] for name in ("awd_lstm", "lstm", "transformer_xl")),
-        *(ARCH_MODEL_REGISTRY[f"define_{name}"] for name in ("awd_lstm", "lstm", "transformer_xl")),
+        *(MODEL_REGISTRY[f"define_{name}"] for name in NAMES),
+        *(ARCH_MODEL_REGISTRY[f"define_{name}"] for name in NAMES),
         TASK_REGISTRY["define_language_modeling"],
+        TASK_REGISTRY["define_translation"],
         CRITERION_REGISTRY["define_language_modeling"],
         OPTIMIZER_REGISTRY["define_nt_asgd"],
     ]
@@ -29,9 +34,10 @@ def entries() -> list:
 def test_the_registry_entries_are_our_classes():
     # fairseq returns an existing entry silently when a model's or a task's name is taken.
     assert entries() == [
-        *(AWDLSTMModel, LSTMModel, TransformerXLModel),
-        *(AWDLSTMModel, LSTMModel, TransformerXLModel),
+        *(AWDLSTMModel, LSTMModel, TransformerXLModel, DefineTransformer),
+        *(AWDLSTMModel, LSTMModel, TransformerXLModel, DefineTransformer),
         StreamLanguageModelingTask,
+        DefineTranslationTask,
         LanguageModelingCriterion,
         FairseqNTASGD,
     ]

@@ -16,7 +16,8 @@ from define.launch import step as module
 from define.launch.compose import compose
 from define.launch.step import PeakMemory, generated_corpus, step
 from define.results.steps import read
-from define.tasks.language_modeling import Observer, StreamLanguageModelingTask
+from define.tasks.language_modeling import StreamLanguageModelingTask
+from define.tasks.observer import Observed, Observer
 
 SEED, BPTT, STREAMS, UPDATES = 5, 20, 3, 4
 """Smoke scale has 10 streams of 20 tokens."""
@@ -94,7 +95,7 @@ def test_the_record_says_what_was_measured(experiment, no_data):
     assert record["provenance"]["data"] == data
     assert record["provenance"]["finished"] >= record["provenance"]["started"]
     assert list(no_data.iterdir()) == []
-    assert type(StreamLanguageModelingTask.observer) is Observer
+    assert type(Observed.observer) is Observer
 
 
 def test_all_streams_of_the_recipe_and_windows_of_one_length_by_default(monkeypatch):
@@ -177,7 +178,7 @@ def test_updates_that_diverge_leave_nothing(no_data):
     with pytest.raises(InputError, match="update 2 "):
         step(config, quiet=True)
     assert list(no_data.iterdir()) == []
-    assert type(StreamLanguageModelingTask.observer) is Observer
+    assert type(Observed.observer) is Observer
 
 
 def test_a_loss_that_is_not_finite_is_no_measurement(monkeypatch):

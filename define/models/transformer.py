@@ -1,0 +1,218 @@
+"""fairseq's Transformer (Vaswani et al. 2017) with any of our input layers before both stacks."""
+
+from dataclasses import dataclass
+
+from fairseq.data import Dictionary
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
+from fairseq.models.transformer import (
+    TransformerConfig,
+    TransformerDecoderBase,
+    TransformerEncoderBase,
+    TransformerModelBase,
+)
+from torch import nn
+
+from define.core.embedding import DefineEmbedding
+from define.core.inputs import InputConfig, build_input, option
+from define.core.registry import config_from
+from define.core.unit import require_choice
+from define.errors import InputError
+
+SHARES = ("none", "source_target", "target_output", "all")
+
+
+@dataclass
+class DefineTransformerConfig(InputConfig, FairseqDataclass):
+    """Defaults: the base model of Vaswani et al. with the unit of Table 3's DeFINE row."""
+
+    expand_dim: int = option(1024, "k, width of the last layer of the expansion")
+    reduce_dim: int = option(512, "m, dimension of e_o; equals model_dim")
+    depth: int = option(3, "N, layers of the expansion")
+    max_groups: int = option(128, "g_max, groups of the first layer")
+    scale_embedding: bool = option(True, "multiply e_i by the root of its dimension")
+    model_dim: int = option(512, "width of both stacks")
+    inner_dim: int = option(2048, "width inside the feed-forward layers")
+    heads: int = option(8, "attention heads")
+    encoder_layers: int = option(6, "layers of the encoder")
+    decoder_layers: int = option(6, "layers of the decoder")
+    dropout: float = option(0.1, "after the input layers and every sub-layer")
+    attention_dropout: float = option(0.0, "of the attention's weights")
+    activation_dropout: float = option(0.0, "inside the feed-forward layers")
+    pre_norm: bool = option(False, "LayerNorm before each sub-layer, and one after each stack")
+    output_bias: bool = option(False, "biases of the output layer")
+    share: str = option(
+        "none",
+        "what shares one table: none, source_target (the whole input layer), target_output (a "
+        "linear map takes the decoder's output to n where that is not model_dim), all",
+    )
+    max_source_positions: int = option(1024, "longest source sentence, in tokens")
+    max_target_positions: int = option(1024, "longest target sentence, in tokens")
+    cache: bool = option(True, "fold the input layers into tables for generation")
+
+    def transformer_config(self) -> TransformerConfig:
+        """fairseq's own config; our input layers scale for themselves."""
+        config = TransformerConfig(
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+            activation_dropout=self.activation_dropout,
+            max_source_positions=self.max_source_positions,
+            max_target_positions=self.max_target_positions,
+            no_scale_embedding=True,
+        )
+        for stack, layers in (
+            (config.encoder, self.encoder_layers),
+            (config.decoder, self.decoder_layers),
+        ):
+            stack.embed_dim, stack.ffn_embed_dim = self.model_dim, self.inner_dim
+            stack.layers, stack.attention_heads = layers, self.heads
+            stack.normalize_before = self.pre_norm
+        config.decoder.input_dim = self.model_dim
+        config.decoder.output_dim = self.map_dim if self.shares_output else self.model_dim
+        return config
+
+    @property
+    def shares_output(self) -> bool:
+        """Whether the output layer reads the table of the decoder's input layer."""
+        return self.share in ("target_output", "all")
+
+    @property
+    def shares_input(self) -> bool:
+        """Whether encoder and decoder have one input layer."""
+        return self.share in ("source_target", "all")
+
+
+def check(config: DefineTransformerConfig) -> None:
+    """Refuses what fairseq would refuse late, or take silently.
+
+    Raises:
+        InputError: a value that breaks a rule.
+    """
+    require_choice("share", config.share, SHARES)
+    for name in ("inner_dim", "heads", "encoder_layers", "decoder_layers"):
+        if getattr(config, name) < 1:
+            raise InputError(f"{name} = {getattr(config, name)} must be at least 1")
+    for name in ("dropout", "attention_dropout", "activation_dropout"):
+        if not 0 <= getattr(config, name) < 1:
+            raise InputError(f"{name} = {getattr(config, name)} must lie in [0, 1)")
+    if config.input_dim != config.model_dim:
+        raise InputError(
+            f"the input layer gives {config.input_dim} dimensions, but model_dim = "
+            f"{config.model_dim}; make reduce_dim (for a table alone: map_dim) equal to it"
+        )
+    if config.model_dim % (2 * config.heads):
+        raise InputError(
+            f"model_dim = {config.model_dim} must be a multiple of twice the heads "
+            f"({config.heads}), for equal heads and for sines beside cosines"
+        )
+    if config.shares_output and config.map != "standard":
+        raise InputError(
+            f"share = {config.share} needs one table for all types, but map = {config.map}; take "
+            f"map=standard or another share"
+        )
+
+
+def build_embedding(config: DefineTransformerConfig, dictionary: Dictionary) -> DefineEmbedding:
+    """The input layer of one language; a standard table begins as fairseq's: N(0, n^-1).
+
+    Raises:
+        InputError: dimensions that do not fit.
+    """
+    embedding = build_input(config, len(dictionary))
+    embedding.padding_idx = dictionary.pad()
+    if config.map == "standard":
+        nn.init.normal_(embedding.map.weight, std=config.map_dim**-0.5)
+    return embedding
+
+
+@register_model("define_transformer", dataclass=DefineTransformerConfig)
+class DefineTransformer(TransformerModelBase):
+    """Differs from fairseq's in the input layers and in what the output layer may share.
+
+    Generation reads them folded into tables (`DefineEmbedding.cache`), unless `cfg.cache` is off.
+    """
+
+    @classmethod
+    def add_args(cls, parser) -> None:
+        """Adds the options of our config; TransformerModelBase would add those of its own."""
+        BaseFairseqModel.add_args.__func__(cls, parser)
+
+    @classmethod
+    def build_model(cls, cfg, task) -> "DefineTransformer":
+        return cls.of(
+            config_from(DefineTransformerConfig, cfg),
+            task.source_dictionary,
+            task.target_dictionary,
+        )
+
+    @classmethod
+    def of(
+        cls, config: DefineTransformerConfig, source: Dictionary, target: Dictionary
+    ) -> "DefineTransformer":
+        """Builds the model for two vocabularies.
+
+        Raises:
+            InputError: a value that breaks a rule, or two vocabularies where one table is shared.
+        """
+        check(config)
+        if config.shares_input and source != target:
+            raise InputError(
+                f"share = {config.share} needs one dictionary for both languages; prepare a corpus "
+                f"with a joined one, or take share=none"
+            )
+        inputs = build_embedding(config, source)
+        outputs = inputs if config.shares_input else build_embedding(config, target)
+        fairseq_config = config.transformer_config()
+        projection = nn.Linear(
+            fairseq_config.decoder.output_dim, len(target), bias=config.output_bias
+        )
+        nn.init.normal_(projection.weight, std=projection.in_features**-0.5)
+        if config.output_bias:
+            nn.init.zeros_(projection.bias)
+        if config.shares_output:
+            projection.weight = outputs.map.weight
+        model = cls(
+            fairseq_config,
+            TransformerEncoderBase(fairseq_config, source, inputs),
+            TransformerDecoderBase(fairseq_config, target, outputs, output_projection=projection),
+        )
+        model.cache = config.cache
+        return model
+
+    @property
+    def embeddings(self) -> list[DefineEmbedding]:
+        """The input layers, of encoder and decoder; one if they share it."""
+        return list(dict.fromkeys([self.encoder.embed_tokens, self.decoder.embed_tokens]))
+
+    @property
+    def output_layers(self) -> list[nn.Module]:
+        """What stands between the decoder's stack and the probabilities."""
+        decoder = self.decoder
+        return [m for m in (decoder.project_out_dim, decoder.output_projection) if m is not None]
+
+    def prepare_for_inference_(self, cfg) -> None:
+        super().prepare_for_inference_(cfg)
+        if self.cache:
+            for embedding in self.embeddings:
+                embedding.cache()
+
+
+def _architecture(name: str, **values) -> None:
+    """Registers `--arch name`: the defaults with these values, which options override."""
+
+    @register_model_architecture("define_transformer", name)
+    def set_defaults(args) -> None:
+        for key, value in values.items():
+            setattr(args, key, getattr(args, key, value))
+
+
+_PLAIN = {"input": "table"}
+_TINY = {
+    "model_dim": 128,
+    "inner_dim": 256,
+    "heads": 4,
+    "encoder_layers": 4,
+    "decoder_layers": 4,
+    "dropout": 0.3,
+}
+_architecture("define_transformer_plain", **_PLAIN, map_dim=512)
