@@ -188,17 +188,18 @@ def check_corpora(data: Path) -> Iterator[Finding]:
     """Compares every prepared corpus under `data` with its counts and checksums."""
     # Imported late, so that a broken numpy is a finding and not a crash.
     try:
-        from define.data.corpora import META, load
+        from define.data import corpora, pairs
     except Exception as error:
         yield Finding("corpora", "broken", f"{type(error).__name__}: {error}", SET_UP)
         return
-    folders = sorted(path.parent for path in data.glob(f"*/{META}"))
+    folders = sorted(path.parent for path in data.glob(f"*/{corpora.META}"))
     if not folders:
         fix = "run `define prepare python_docs` (no download) or `define prepare ptb`"
         yield Finding("corpora", "warning", f"none is prepared in {data}", fix)
     for folder in folders:
         try:
-            corpus = load(folder)
+            parallel = (folder / pairs.REFERENCES).is_dir()
+            corpus = pairs.load(folder) if parallel else corpora.load(folder)
         except InputError as error:
             # The sentence of an InputError ends in its fix.
             detail, _, fix = str(error).rstrip(".").rpartition("; ")

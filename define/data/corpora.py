@@ -1,7 +1,8 @@
 """The corpora that `define prepare` knows, and reading them once they are prepared."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -240,29 +241,48 @@ def load(folder: str | Path) -> Corpus:
         InputError: the folder or a file is missing, or does not agree with meta.json.
     """
     folder = Path(folder)
-    fix = f"prepare it with `define prepare {folder.name} --output {folder.parent}`"
-    try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        changed = [
-            name for name, digest in meta["sha256"].items() if sha256(folder / name) != digest
-        ]
-        if changed:
-            raise InputError(
-                f"{folder / changed[0]} is not the file that was prepared (its SHA-256 is not the "
-                f"one in {META}); {fix}."
-            )
+    with explained(folder) as fix:
+        meta = read_meta(folder, fix)
         vocabulary = Vocabulary.load(folder / DICTIONARY)
         tokens = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS}
         counted = {split: len(array) for split, array in tokens.items()}
         counted |= {"types": len(vocabulary), "eos": vocabulary.eos}
         expected = {**meta["tokens"], "types": meta["types"], "eos": meta["eos"]}
         name = meta["name"]
+    if counted != expected:
+        raise InputError(f"{folder} holds {counted} but {META} says {expected}; {fix}.")
+    return Corpus(name, folder, tokens, vocabulary, meta)
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[str]:
+    """Yields how to mend the prepared corpus in `folder`; what is wrong in the block ends in that.
+
+    Raises:
+        InputError: the block found a file missing or meta.json not readable.
+    """
+    fix = f"prepare it with `define prepare {folder.name} --output {folder.parent}`"
+    try:
+        yield fix
     except OSError as error:
         raise InputError(
             f"There is no prepared corpus in {folder} ({error.strerror}: {error.filename}); {fix}."
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / META} is not readable ({error!r}); {fix}.") from None
-    if counted != expected:
-        raise InputError(f"{folder} holds {counted} but {META} says {expected}; {fix}.")
-    return Corpus(name, folder, tokens, vocabulary, meta)
+
+
+def read_meta(folder: Path, fix: str) -> dict[str, Any]:
+    """The content of meta.json, after checking the prepared files against its sums.
+
+    Raises:
+        InputError: a file is not the one that was prepared.
+    """
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    for name, digest in meta["sha256"].items():
+        if sha256(folder / name) != digest:
+            raise InputError(
+                f"{folder / name} is not the file that was prepared (its SHA-256 is not the one "
+                f"in {META}); {fix}."
+            )
+    return meta

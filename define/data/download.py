@@ -18,7 +18,7 @@ USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/1
 
 def download(
     name: str,
-    checksum: str,
+    checksum: str | None,
     mirrors: tuple[str, ...],
     cache: Path,
     note: str = "",
@@ -30,14 +30,14 @@ def download(
     file with a wrong checksum is deleted and fetched anew.
 
     Args:
-        checksum: "algorithm:digits", the algorithm one of hashlib's.
+        checksum: "algorithm:digits", the algorithm one of hashlib's; None accepts any file.
         mirrors: URL prefixes, tried in order.
         note: what else the user can do; ends the message when every mirror failed.
     Raises:
         InputError: no mirror delivered the right file.
     """
     target = cache / name
-    if target.exists() and checksums.like(target, checksum) == checksum:
+    if target.exists() and (checksum is None or checksums.like(target, checksum) == checksum):
         return target
     cache.mkdir(parents=True, exist_ok=True)
     part = cache / f"{name}.part"
@@ -48,7 +48,7 @@ def download(
         except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {error}")
             continue
-        found = checksums.like(part, checksum)
+        found = checksum and checksums.like(part, checksum)
         if found == checksum:
             part.replace(target)
             return target

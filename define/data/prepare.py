@@ -3,7 +3,8 @@
 import os
 import platform
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from define import __version__
 from define.data.corpora import DICTIONARY, META, SPLITS, Corpus, CorpusSpec, get_spec, load
-from define.data.source import check, find
+from define.data.source import check, find, may_be
 from define.data.vocabulary import Vocabulary
 from define.errors import InputError
 from define.files import sha256, write_json
@@ -46,31 +47,46 @@ def prepare(
     output = Path(output).absolute()
     if not force and (prepared := _valid(spec, output)):
         return prepared
-    _refuse_foreign(output)
+    refuse_foreign(output, {f"{split}.npy" for split in SPLITS} | {DICTIONARY, META})
     cache = Path(cache) if cache else output.parent / "raw" / name
     try:
         if spec.generate:
             lines, source_sha256 = spec.generate(), {}
         else:
             lines = find(spec, source, download, cache, quiet)
-            source_sha256 = check(spec, lines)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=f".{name}.", suffix=".tmp", dir=output.parent
-        ) as workspace:
-            built = Path(workspace, "built")
-            built.mkdir()
+            source_sha256 = check(spec.checksums, lines)
+        with whole_folder(output) as built:
             _write(spec, lines, source_sha256, built, quiet)
-            _install(built, output, Path(workspace, "replaced"))
     except OSError as error:
         # Another process may have prepared the same corpus in the meantime.
         if prepared := _valid(spec, output):
             return prepared
-        raise InputError(
-            f"{output} could not be prepared ({error}); make room or give access, or choose "
-            "another folder with --output."
-        ) from error
+        raise cannot_prepare(output, error) from error
     return load(output)
+
+
+def cannot_prepare(output: Path, error: OSError) -> InputError:
+    """What the user is told when the system refuses something."""
+    return InputError(
+        f"{output} could not be prepared ({error}); make room or give access, or choose another "
+        "folder with --output."
+    )
+
+
+@contextmanager
+def whole_folder(output: Path) -> Iterator[Path]:
+    """Yields a new folder that replaces `output` when the block ends well, and else vanishes.
+
+    Its parent is a temporary folder, where the block may leave other things.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{output.name}.", suffix=".tmp", dir=output.parent
+    ) as workspace:
+        built = Path(workspace, "built")
+        built.mkdir()
+        yield built
+        _install(built, output, Path(workspace, "replaced"))
 
 
 def _valid(spec: CorpusSpec, output: Path) -> Corpus | None:
@@ -85,19 +101,17 @@ def _valid(spec: CorpusSpec, output: Path) -> Corpus | None:
         and spec.tokens.items() <= corpus.meta["tokens"].items()
         and spec.types in (None, corpus.types)
         and made_from.keys() == spec.checksums.keys()
-        and all(_may_be(digest, spec.checksums[file]) for file, digest in made_from.items())
+        and all(may_be(digest, spec.checksums[file]) for file, digest in made_from.items())
     )
     return corpus if same else None
 
 
-def _may_be(sha256_digest: str, accepted: tuple[str, ...]) -> bool:
-    """Whether a file with this SHA-256 can have one of the accepted checksums."""
-    others = any(not checksum.startswith("sha256:") for checksum in accepted)
-    return others or f"sha256:{sha256_digest}" in accepted
+def refuse_foreign(output: Path, ours: Collection[str]) -> None:
+    """Refuses an `output` that is no folder or holds more than files named in `ours`.
 
-
-def _refuse_foreign(output: Path) -> None:
-    ours = {f"{split}.npy" for split in SPLITS} | {DICTIONARY, META}
+    Raises:
+        InputError: preparing it would lose something.
+    """
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file; choose another folder with --output.")
     foreign = sorted(entry.name for entry in output.glob("*") if entry.name not in ours)

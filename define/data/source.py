@@ -1,9 +1,11 @@
-"""The text files of a corpus: found in a folder, a zip archive or on the network, and checked."""
+"""The text files of a corpus: found in a folder, an archive or on the network, and checked."""
 
+import gzip
 import io
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +16,37 @@ from define.data.corpora import CorpusSpec
 from define.data.download import download as download_file
 from define.errors import InputError
 
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError)
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file on the network: a text, perhaps gzipped, or an archive of texts."""
+
+    name: str
+    mirrors: tuple[str, ...]
+    """URL prefixes, in the order in which they are tried."""
+    checksums: tuple[str, ...] = ()
+    """Accepted ones ("algorithm:digits") of the file, unzipped if `gzipped`; empty: any file."""
+    gzipped: bool = False
+    """Whether ".gz" is added to the name on the network; in a folder, both are accepted."""
+
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text file, or one in a zip archive, whose lines can be read more than once.
+    """A text file, plain or gzipped, or one in an archive, whose lines can be read more than once.
 
-    A file in an archive is read from there: nothing is unpacked that could be left half-written.
+    What is compressed is read from there: nothing is unpacked that could be left half-written.
     """
 
     path: Path
     member: str | None = None
-    """Name inside the archive `path`; None for a file of its own."""
+    """Name inside the zip or tar archive `path`; None for a file of its own."""
 
     @property
     def name(self) -> str:
-        """The name of the text file, without folders."""
-        return Path(self.member or self.path).name
+        """The name of the text file, without folders and ".gz"."""
+        return Path(self.member or self.path).name.removesuffix(".gz")
 
     def __str__(self) -> str:
         return f"{self.member} in {self.path}" if self.member else str(self.path)
@@ -39,30 +56,68 @@ class TextFile:
         """Opens the file for reading.
 
         Raises:
-            InputError: the archive is damaged or lacks the file.
+            InputError: the file is damaged, or the archive lacks it.
         """
-        if self.member is None:
-            with open(self.path, "rb") as stream:
-                yield stream
-            return
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                if self.member not in archive.namelist():
-                    raise InputError(
-                        f"{self.path} does not hold {self.member}; replace it with an unchanged "
-                        "copy."
-                    )
-                with archive.open(self.member) as stream:
-                    yield stream
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            with self._open() as stream:
+                yield stream
+        except DAMAGE as error:
             raise InputError(
                 f"{self.path} is damaged ({error}); replace it with an unchanged copy."
             ) from None
+
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        if self.member is None:
+            opener = gzip.open if self.path.suffix == ".gz" else open
+            with opener(self.path, "rb") as stream:
+                yield stream
+        elif self.path.suffix == ".zip":
+            with zipfile.ZipFile(self.path) as archive:
+                if self.member not in archive.namelist():
+                    raise self._lacks_member()
+                with archive.open(self.member) as stream:
+                    yield stream
+        else:
+            with tarfile.open(self.path) as archive:
+                # Not `getmember`, which reads the whole archive for its list of names.
+                entry = next((e for e in archive if e.name == self.member), None)
+                if entry is None:
+                    raise self._lacks_member()
+                with archive.extractfile(entry) as stream:
+                    yield stream
+
+    def _lacks_member(self) -> InputError:
+        return InputError(
+            f"{self.path} does not hold {self.member}; replace it with an unchanged copy."
+        )
 
     def __iter__(self) -> Iterator[str]:
         # Only "\n" ends a line: a stray "\r" inside a sentence must not add an <eos>.
         with self.open() as stream:
             yield from io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One language of a parallel text: a published file, or one in a published archive."""
+
+    file: str
+    member: str | None = None
+
+    def text(self, found: Mapping[str, TextFile]) -> TextFile:
+        """The text, in the files that `find_published` found."""
+        return TextFile(found[self.file].path, self.member)
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Two texts whose lines correspond."""
+
+    source: Side
+    target: Side
+    sgml: bool = False
+    """Whether the sentences are the segments of SGML files."""
 
 
 def find(
@@ -76,27 +131,52 @@ def find(
     """
     if source is None and download:
         return _download(spec, cache, quiet)
-    folders = [cache] if source is None else [Path(source), Path(source, spec.name)]
+    folders = _folders(spec.name, source, cache)
     for folder in folders:
         if all((folder / file).is_file() for file in spec.files.values()):
             return {split: TextFile(folder / file) for split, file in spec.files.items()}
         if spec.archive and (folder / spec.archive.name).is_file():
             return _members(spec, folder / spec.archive.name)
     wanted = ", ".join(spec.files.values()) + (f" or {spec.archive.name}" if spec.archive else "")
-    if source is None:
-        raise InputError(
-            f"{cache} does not hold {wanted}, and downloads are switched off; name a folder that "
-            "does with --source or drop --no-download."
-        )
-    raise InputError(
-        f"Neither {source} nor its subfolder {spec.name} holds {wanted}; name the folder that does "
-        "with --source, or name none (and unset DEFINE_DATA_SOURCE) to download."
-    )
+    raise _missing(wanted, spec.name, source, cache)
 
 
-def check(spec: CorpusSpec, files: dict[str, TextFile]) -> dict[str, str]:
-    """Compares the text files with the accepted checksums.
+def find_published(
+    files: Iterable[PublishedFile],
+    folder: str,
+    source: str | Path | None,
+    download: bool,
+    cache: Path,
+    note: str = "",
+    quiet: bool = False,
+) -> dict[str, TextFile]:
+    """Every file, by name, from `source`, its subfolder `folder`, or `cache`, or else downloaded.
 
+    Args:
+        note: what else the user can do when a download fails.
+    Raises:
+        InputError: a file is missing or cannot be downloaded.
+    """
+    found = {}
+    for file in files:
+        names = [file.name, f"{file.name}.gz"] if file.gzipped else [file.name]
+        places = [place / name for place in _folders(folder, source, cache) for name in names]
+        path = next((place for place in places if place.is_file()), None)
+        if source is None and download:
+            # What lies in the cache may be of another time: the checksum decides.
+            checksum = None if file.gzipped else next(iter(file.checksums), None)
+            path = download_file(names[-1], checksum, file.mirrors, cache, note, quiet)
+        if path is None:
+            raise _missing(" or ".join(names), folder, source, cache)
+        found[file.name] = TextFile(path)
+    return found
+
+
+def check(accepted: Mapping[str, tuple[str, ...]], files: Mapping[str, TextFile]) -> dict[str, str]:
+    """Compares the files with the accepted checksums; where there are none, any file will do.
+
+    Args:
+        accepted: file name -> checksums.
     Returns:
         File name -> SHA-256, 64 hexadecimal digits.
     Raises:
@@ -104,18 +184,40 @@ def check(spec: CorpusSpec, files: dict[str, TextFile]) -> dict[str, str]:
     """
     digests = {}
     for file in files.values():
-        accepted = spec.checksums[file.name]
-        algorithms = [checksum.partition(":")[0] for checksum in accepted]
+        expected = accepted[file.name]
+        algorithms = [checksum.partition(":")[0] for checksum in expected]
         with file.open() as stream:
             found = checksums.of_stream(stream, {"sha256", *algorithms})
-        if not set(accepted) & set(found.values()):
+        if expected and not set(expected) & set(found.values()):
             raise InputError(
-                f"{file} is not the published file: expected {' or '.join(accepted)}, found "
+                f"{file} is not the published file: expected {' or '.join(expected)}, found "
                 f"{' and '.join(found[name] for name in dict.fromkeys(algorithms))}; replace it "
                 "with an unchanged copy."
             )
         digests[file.name] = found["sha256"].removeprefix("sha256:")
     return digests
+
+
+def may_be(sha256_digest: str, accepted: tuple[str, ...]) -> bool:
+    """Whether a file with this SHA-256 can have one of the accepted checksums."""
+    others = any(not checksum.startswith("sha256:") for checksum in accepted)
+    return not accepted or others or f"sha256:{sha256_digest}" in accepted
+
+
+def _folders(name: str, source: str | Path | None, cache: Path) -> list[Path]:
+    return [cache] if source is None else [Path(source), Path(source, name)]
+
+
+def _missing(wanted: str, name: str, source: str | Path | None, cache: Path) -> InputError:
+    if source is None:
+        return InputError(
+            f"{cache} does not hold {wanted}, and downloads are switched off; name a folder that "
+            "does with --source or drop --no-download."
+        )
+    return InputError(
+        f"Neither {source} nor its subfolder {name} holds {wanted}; name the folder that does "
+        "with --source, or name none (and unset DEFINE_DATA_SOURCE) to download."
+    )
 
 
 def _download(spec: CorpusSpec, cache: Path, quiet: bool) -> dict[str, TextFile]:
