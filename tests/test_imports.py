@@ -24,7 +24,10 @@ ALLOWED: dict[str, tuple[set[str] | None, set[str] | None]] = {
     "files": (set(), set()),
     "core": ({"errors"}, {"torch"}),
     "data": (BASE, {"numpy", "tqdm"}),
-    "evaluation": ({"core", "data"} | BASE, {"torch", "numpy", "tqdm"}),
+    "evaluation": (
+        {"core", "data"} | BASE,
+        {"torch", "numpy", "tqdm", "sacrebleu", "sacremoses"},
+    ),
     "results": (BASE, {"yaml", "rich", "matplotlib"}),
     **{
         part: ({"core", "data"} | FAIRSEQ_PARTS | BASE, {"torch", "numpy", "fairseq", "omegaconf"})
