@@ -58,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--plot-params",
         metavar="FILE",
-        help="draw perplexity against total parameters, with the paper's curve (.png or .svg)",
+        help="draw perplexity or BLEU against total parameters, with the paper's (.png or .svg)",
     )
     parser.add_argument(
         "--report", metavar="DIR", help="write README.md, results.csv, results.json and plots"

@@ -1,10 +1,11 @@
 """The chapters of a report that rest on run records: Markdown blocks, made from data alone."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from define.results import origins, published, render
-from define.results.compare import ComparisonRow, by_section, protocol_settings, section_runs
+from define.results.compare import ComparisonRow, by_section, section_runs, settings
 from define.results.grid import Grid, markdown
 from define.results.published import PARTS
 from define.results.records import RunRecord
@@ -31,8 +32,9 @@ _RUN_HEADER = (
 
 
 def labels(rows: Sequence[ComparisonRow]) -> dict[str, str]:
-    """Row -> label, controls marked."""
-    return {row.row: row_label(row.label, row.kind) for row in rows}
+    """Row -> label of our runs, controls marked."""
+    ours = published.our_labels(rows[0].table)
+    return {row.row: row_label(ours.get(row.row, row.label), row.kind) for row in rows}
 
 
 def what_was_run(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
@@ -59,14 +61,24 @@ def _facts(runs: Sequence[RunRecord]) -> list[str]:
         f"`{row}` {', '.join(str(record.seed) for record in group)}"
         for row, group in groupby(runs, key=lambda record: record.row)
     ]
-    corpora = [record.provenance["data"] for record in runs]
-    tokens = origins.distinct(origins.listed(data["tokens"], "{1:,} {0}") for data in corpora)
-    types = origins.distinct(f"{data['types']:,}" for data in corpora)
     return [
         f"seeds: {'; '.join(seeds)}",
-        f"corpus: {tokens} tokens; {types} types",
+        f"corpus: {_corpus([record.provenance['data'] for record in runs])}",
         *origins.facts([record.provenance for record in runs]),
     ]
+
+
+def _corpus(corpora: Sequence[Mapping[str, Any]]) -> str:
+    """Sizes; the tokens and types of a pair corpus are those of its target."""
+    tokens, pairs = (
+        origins.distinct(origins.listed(data.get(name, {}), "{1:,} {0}") for data in corpora)
+        for name in ("tokens", "pairs")
+    )
+    types = origins.distinct(f"{data['types']:,}" for data in corpora)
+    if not pairs:
+        return f"{tokens} tokens; {types} types"
+    source = origins.distinct(f"{data['source_types']:,}" for data in corpora)
+    return f"{pairs} pairs; {tokens} target tokens; {source} source and {types} target types"
 
 
 def results(rows: Sequence[ComparisonRow]) -> list[str]:
@@ -81,10 +93,10 @@ def results(rows: Sequence[ComparisonRow]) -> list[str]:
 
 
 def _parameters_grid(rows: Sequence[ComparisonRow]) -> Grid:
+    names = labels(rows)
     lines = []
     for row in rows:
-        counts = [f"{row.parameters[part]:,}" for part in PARTS]
-        lines.append([row_label(row.label, row.kind), *counts])
+        lines.append([names[row.row], *(f"{row.parameters[part]:,}" for part in PARTS)])
     return Grid("Parameters", ["row", *PARTS], lines)
 
 
@@ -95,7 +107,7 @@ def protocols(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list
         runs = [r for r in section_runs(section, found) if r.finished and r.protocols]
         if runs:
             blocks += [f"### {section_title(section[0])}", markdown(_protocol_grid(section, runs))]
-            blocks.append("\n".join(f"* {line}" for line in _protocol_settings(section, runs)))
+            blocks.append(settings_list(section, runs, lambda record: record.protocols))
     if not blocks:
         return []
     return [
@@ -126,20 +138,28 @@ def _protocol_grid(section: Sequence[ComparisonRow], runs: Sequence[RunRecord]) 
     return Grid("Protocols", ["row", "protocol", "valid ppl", "test ppl", "n", ""], cells)
 
 
-def _protocol_settings(section: Sequence[ComparisonRow], runs: Sequence[RunRecord]) -> list[str]:
-    """One line per protocol and setting; the rows are named where a protocol has several."""
+def settings_list(
+    section: Sequence[ComparisonRow],
+    runs: Sequence[RunRecord],
+    ways: Callable[[RunRecord], Mapping[str, Mapping[str, Any]]],
+) -> str:
+    """One line per way and setting; the rows are named where a way has several.
+
+    Args:
+        ways: what of a record is listed, its protocols or its translations.
+    """
     names = labels(section)
     rows: dict[str, dict[str, dict[str, None]]] = {}
     for record in runs:
-        for name, settings in protocol_settings(record):
-            users = rows.setdefault(name, {}).setdefault(sentence(settings), {})
+        for name, values in settings(ways(record)):
+            users = rows.setdefault(name, {}).setdefault(sentence(values), {})
             users[names[record.row]] = None
     lines = []
     for name, variants in rows.items():
         for text, users in variants.items():
             which = f" ({', '.join(users)})" if len(variants) > 1 else ""
-            lines.append(f"`{name}`{which}: {text or 'no settings'}.")
-    return lines
+            lines.append(f"* `{name}`{which}: {text or 'no settings'}.")
+    return "\n".join(lines)
 
 
 def speed(rows: Sequence[ComparisonRow]) -> list[str]:
@@ -202,9 +222,11 @@ def runs(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]
         of_section = section_runs(section, found)
         if of_section:
             lines = [[names[record.row], *_run_cells(record)] for record in of_section]
+            translated = published.metric(section[0].table) == "bleu"
+            notes = ["Perplexity and tokens are those of target subwords."] if translated else []
             blocks += [
                 f"### {section_title(section[0])}",
-                markdown(Grid("Runs", _RUN_HEADER, lines)),
+                markdown(Grid("Runs", _RUN_HEADER, lines, notes)),
             ]
     return blocks
 

@@ -17,7 +17,7 @@ from define.results.stats import Statistic, summarise
 
 SCALES = ("paper", "mini", "smoke")
 METRICS = ("valid_ppl", "test_ppl", "newstest2014_bleu", "newstest2017_bleu")
-"""Every metric of the paper's tables, in the order of columns."""
+"""Every metric of the paper's tables, in the order of columns; BLEU on other sets follows."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class ComparisonRow:
         ours: metric -> mean, deviation and count over the finished seeds.
         parameters: part -> count of our model, None if not run.
         comparable: whether scale and corpus are the paper's, so that a difference means something.
-        protocol: the evaluation protocol behind `ours`, None where the records name none.
+        protocol: the evaluation protocol behind `ours`, or the translation where the table's metric
+            is BLEU; None where the records name none.
         published_ms_per_batch: the paper's time of an update, on the authors' hardware.
         ms_per_update, tokens_per_second, peak_memory_mib: over the finished seeds, or None.
     """
@@ -121,8 +122,8 @@ def compare(
     """Every row of the paper's table, then our control rows, section by section.
 
     Raises:
-        InputError: an unknown table or scale, or seeds of one row with different parameter counts
-            or evaluation protocols.
+        InputError: an unknown table or scale, or seeds of one row with different parameter counts,
+            evaluation protocols or translations.
     """
     paper_rows = published.table(table)
     paper_slugs = {row.row for row in paper_rows}
@@ -147,6 +148,20 @@ def by_section(rows: Iterable[ComparisonRow]) -> list[list[ComparisonRow]]:
     return [list(section) for _, section in groupby(rows, key=lambda row: (row.scale, row.data))]
 
 
+def metrics(section: Sequence[ComparisonRow]) -> list[str]:
+    """What a section compares: the paper's metrics, then those on further sets of our corpus."""
+    suffix = f"_{published.metric(section[0].table)}"
+    found = dict.fromkeys(metric for row in section for metric in (*row.published, *row.ours))
+    known = [metric for metric in METRICS if metric in found]
+    return [m for m in dict.fromkeys([*known, *found]) if m.endswith(suffix)]
+
+
+def headline_metric(table: str) -> str:
+    """What the paper measured on the table's test set. Raises InputError for an unknown table."""
+    printed = {metric for row in published.table(table) for metric in row.metrics}
+    return [metric for metric in METRICS if metric in printed][-1]
+
+
 def section_runs(section: Sequence[ComparisonRow], records: Iterable[RunRecord]) -> list[RunRecord]:
     """The table's records of a section, in the order of its rows, then by seed."""
     order = {row.row: index for index, row in enumerate(section)}
@@ -162,7 +177,10 @@ def _compare_row(
     finished = [record for record in runs if record.finished]
     counted = finished or runs
     _require_equal(counted, "parameter counts", lambda record: record.parameters)
-    _require_equal(finished, "evaluation protocols", protocol_settings)
+    _require_equal(finished, "evaluation protocols", lambda record: settings(record.protocols))
+    _require_equal(finished, "translations", lambda record: settings(record.translations))
+    measured = dict.fromkeys([*METRICS, *(metric for r in finished for metric in r.metrics)])
+    translated = published.metric(row.table) == "bleu"
     return ComparisonRow(
         table=row.table,
         row=row.row,
@@ -177,12 +195,12 @@ def _compare_row(
         published_parameters=row.parameters,
         ours={
             metric: summarise(values)
-            for metric in METRICS
+            for metric in measured
             if (values := [r.metrics[metric] for r in finished if metric in r.metrics])
         },
         parameters=counted[0].parameters if counted else None,
         comparable=scale == "paper" and data == published.data(row.table),
-        protocol=finished[0].headline if finished else None,
+        protocol=next((r.translation if translated else r.headline for r in finished), None),
         published_ms_per_batch=row.raw.get("ms_per_batch"),
         ms_per_update=_summary([r.speed["ms_per_update"] for r in finished]),
         tokens_per_second=_summary([r.speed["tokens_per_second"] for r in finished]),
@@ -190,9 +208,9 @@ def _compare_row(
     )
 
 
-def protocol_settings(record: RunRecord) -> list[tuple[str, Mapping[str, Any]]]:
-    """(protocol, its settings) in the record's order, the headline first."""
-    return [(name, protocol["settings"]) for name, protocol in record.protocols.items()]
+def settings(named: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(name, settings) of a record's protocols or translations, the headline first."""
+    return [(name, way["settings"]) for name, way in named.items()]
 
 
 def _require_equal(

@@ -6,13 +6,22 @@ from itertools import combinations
 
 from define.errors import InputError
 from define.results import published
-from define.results.compare import METRICS, ComparisonRow, by_section, section_runs
+from define.results.compare import (
+    ComparisonRow,
+    by_section,
+    headline_metric,
+    metrics,
+    section_runs,
+)
 from define.results.grid import Grid, markdown
 from define.results.records import RunRecord
 from define.results.render import ABSENT, section_title, signed
 from define.results.stats import interval95, summarise
 
 _HEADER = ("difference", "metric", "mean±std", "95 % interval", "n", "seeds", "paper", "direction")
+
+_BETTER = {"ppl": "below", "bleu": "above"}
+"""Metric of a table -> the side of zero on which the row named first is better."""
 
 
 @dataclass(frozen=True)
@@ -110,37 +119,43 @@ def chapter(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[s
     blocks = []
     for section in by_section(rows):
         runs = section_runs(section, found)
-        lines = [line for pair in chosen_pairs(section) for line in _lines(runs, *pair)]
+        lines = [line for pair in chosen_pairs(section) for line in _lines(section, runs, *pair)]
         if lines:
-            grid = Grid("Paired differences", _HEADER, lines)
+            grid = Grid("Paired differences", _HEADER, lines, _notes(section))
             blocks += [f"### {section_title(section[0])}", markdown(grid)]
     if not blocks:
         return []
     return [
         "## Paired differences",
-        "One row less another, seed by seed; below zero, the one named first is better. The "
-        "interval is Student's t for the mean, each taken alone; it needs two seeds. Direction "
-        "compares its sign with the sign of the paper's difference; it is undecided where the "
-        "interval covers zero.",
+        f"One row less another, seed by seed; {_BETTER[published.metric(rows[0].table)]} zero, the "
+        "one named first is better. The interval is Student's t for the mean, each taken alone; it "
+        "needs two seeds. Direction compares its sign with the sign of the paper's difference; it "
+        "is undecided where the interval covers zero.",
         *blocks,
     ]
 
 
 def _lines(
-    runs: Sequence[RunRecord], first: ComparisonRow, second: ComparisonRow
+    section: Sequence[ComparisonRow],
+    runs: Sequence[RunRecord],
+    first: ComparisonRow,
+    second: ComparisonRow,
 ) -> list[list[str]]:
+    names = published.our_labels(first.table)
+    pair = [names.get(row.row, row.label) for row in (first, second)]
     lines = []
-    for metric in METRICS:
+    for metric in metrics(section):
         paired = paired_difference(runs, first.row, second.row, first.scale, metric)
         if paired.mean is None:
             continue
-        printed = metric in first.published and metric in second.published
-        paper = first.published[metric] - second.published[metric] if printed else None
+        beside = _beside(section, metric)
+        printed = beside in first.published and beside in second.published
+        paper = first.published[beside] - second.published[beside] if printed else None
         deviation = "" if paired.std is None else f"±{paired.std:.2f}"
         interval = paired.interval95
         lines.append(
             [
-                f"{first.label} less {second.label}",
+                " less ".join(pair),
                 metric,
                 signed(paired.mean) + deviation,
                 f"[{signed(interval[0])}, {signed(interval[1])}]" if interval else ABSENT,
@@ -151,3 +166,21 @@ def _lines(
             ]
         )
     return lines
+
+
+def _beside(section: Sequence[ComparisonRow], metric: str) -> str:
+    """The paper's metric to stand beside ours: the same, or BLEU of its test set for our sets."""
+    same = metric.endswith("_ppl") or any(metric in row.published for row in section)
+    return metric if same else headline_metric(section[0].table)
+
+
+def _notes(section: Sequence[ComparisonRow]) -> list[str]:
+    others = [metric for metric in metrics(section) if _beside(section, metric) != metric]
+    if not others:
+        return []
+    sets = ", ".join(metric.removesuffix("_bleu") for metric in others)
+    test_set = headline_metric(section[0].table).removesuffix("_bleu")
+    return [
+        f"The paper has no {sets}: beside them stands its difference on its test set, {test_set}; "
+        "only the direction can be compared."
+    ]

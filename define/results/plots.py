@@ -31,6 +31,12 @@ class Curve:
         return min(zip(self.epochs, self.mean, strict=True), key=lambda point: point[1])
 
 
+def ylabel(table: str) -> str:
+    """What the figure of a table shows: a translation model's perplexity is one of subwords."""
+    of = " of target subwords" if published.metric(table) == "bleu" else ""
+    return f"validation perplexity{of}"
+
+
 def curve(runs: Sequence[RunRecord]) -> Curve | None:
     """The curve of one row: over its finished runs, or over all if none is finished.
 
@@ -76,7 +82,7 @@ def validation_figure(
     import matplotlib
     from matplotlib.figure import Figure
 
-    labels = {row.row: row.label for row in published.table(table)}
+    labels = published.our_labels(table)
     drawn = {row for _, curves in panels for row in curves}
     order = [row for row in labels if row in drawn] + sorted(drawn - labels.keys())
     with matplotlib.rc_context(STYLE):
@@ -84,6 +90,7 @@ def validation_figure(
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for axes, (title, curves) in zip(grid, panels, strict=True):
             _draw_panel(axes, title, curves, order, labels)
+            axes.set_ylabel(ylabel(table))
     return figure
 
 
@@ -115,7 +122,6 @@ def _draw_panel(
         axes.plot(best_epoch, best, "o", color=colour, markersize=6, markeredgecolor="white")
     axes.set_title(title)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("validation perplexity")
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -45,11 +45,13 @@ class Series:
     Attributes:
         rows: slugs, in order of their size.
         point: what a point is named after: "label" (the row's label) or "n" (its map dimension).
+        joined: whether a line goes through the points; not where other things differ than size.
     """
 
     label: str
     rows: tuple[str, ...]
     point: str
+    joined: bool
 
 
 @cache
@@ -81,9 +83,19 @@ def data(name: str) -> str:
     return _entry(name)["data"]
 
 
+def metric(name: str) -> str:
+    """What the table compares: "ppl", less is better, or "bleu". Raises as `data`."""
+    return _entry(name).get("metric", "ppl")
+
+
 def table(name: str) -> list[PublishedRow]:
     """The rows of a table in the paper's order. Raises InputError if there is no such table."""
     return [_row(name, entry) for entry in _entry(name)["rows"]]
+
+
+def our_labels(name: str) -> dict[str, str]:
+    """Row -> what our run of it is called: mostly its label. Raises as `table`."""
+    return {row.row: row.raw.get("ours", row.label) for row in table(name)}
 
 
 def _row(name: str, entry: dict[str, Any]) -> PublishedRow:
@@ -114,7 +126,12 @@ def pairs(name: str) -> list[tuple[str, str]]:
 def series(name: str) -> list[Series]:
     """What a figure of the table connects; none if it has no curve. Raises as `pairs`."""
     return [
-        Series(entry["label"], tuple(entry["rows"]), entry.get("point", "label"))
+        Series(
+            label=entry["label"],
+            rows=tuple(entry["rows"]),
+            point=entry.get("point", "label"),
+            joined=entry.get("joined", True),
+        )
         for entry in _entry(name).get("series", ())
     ]
 

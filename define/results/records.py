@@ -4,6 +4,7 @@ A loss is in nats per token, a perplexity is exp(loss), times are in seconds, me
 """
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -28,7 +29,8 @@ class RunRecord:
     """One validated record; each attribute is the field of the file that has its name.
 
     `protocols` (name -> "settings" and "scores") may be absent from the file. Its first one is the
-    headline: `final` holds its scores.
+    headline: `final` holds its scores. So may `translations` (name -> "settings" and "scores", set
+    by set); its first one is the headline too, and the BLEU of the run.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class RunRecord:
     peak_memory_mib: float
     provenance: Mapping[str, Any]
     protocols: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    translations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def data(self) -> str:
@@ -59,15 +62,32 @@ class RunRecord:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The final perplexities as {"valid_ppl": ..., "test_ppl": ...}; none until finished."""
+        """The final perplexities as {"valid_ppl": ..., "test_ppl": ...}; none until finished.
+
+        A translation run also has "<set>_bleu" of its headline translation, in the corpus's order.
+        """
         if not self.finished:
             return {}
-        return {f"{split}_ppl": scores["ppl"] for split, scores in self.final.items()}
+        perplexities = {f"{split}_ppl": scores["ppl"] for split, scores in self.final.items()}
+        translated = self.translation_scores
+        return perplexities | {
+            f"{s}_bleu": scores["bleu"]["score"] for s, scores in translated.items()
+        }
 
     @property
     def headline(self) -> str | None:
         """The name of the protocol that `final` was measured by; None if the record has none."""
         return next(iter(self.protocols), None)
+
+    @property
+    def translation(self) -> str | None:
+        """The name of the headline translation; None if the record has none."""
+        return next(iter(self.translations), None)
+
+    @property
+    def translation_scores(self) -> Mapping[str, Mapping[str, Any]]:
+        """Evaluation set -> scores of the headline translation; none if the record has none."""
+        return self.translations[self.translation]["scores"] if self.translations else {}
 
 
 _SHAPE = {
@@ -97,6 +117,19 @@ _SHAPE = {
     "provenance": {**schema.ORIGIN, "data": schema.CORPUS},
 }
 _PROTOCOLS_SHAPE = MapOf({"settings": dict, "scores": schema.SCORES})
+_TRANSLATIONS_SHAPE = MapOf(
+    {
+        "settings": dict,
+        "scores": MapOf(
+            {
+                "sentences": int,
+                "seconds": float,
+                "hypotheses_sha256": str,
+                **dict.fromkeys(schema.TRANSLATED, {**schema.INTERVAL, "signature": str}),
+            }
+        ),
+    }
+)
 _REMEDY = "run the training or its evaluation again"
 
 
@@ -217,7 +250,8 @@ def _record_paths(folder: str | Path) -> Iterator[Path]:
 def _keep(records: dict[tuple, RunRecord], record: RunRecord) -> None:
     key = (record.table, record.row, record.scale, record.data, record.seed)
     other = records.setdefault(key, record)
-    if record.finished and other.finished and record.final != other.final:
+    differ = record.final != other.final or record.metrics != other.metrics
+    if record.finished and other.finished and differ:
         raise InputError(
             f"{other.path} and {record.path} both claim to be the finished run of table "
             f"{record.table}, row {record.row}, scale {record.scale}, seed {record.seed}, with "
@@ -234,7 +268,10 @@ def _check(record: Any) -> None:
     require(status in STATUSES, "status", f"is {status!r}, not one of {', '.join(STATUSES)}")
     schema.check_parameters(record["parameters"])
     _check_epochs(record)
-    tokens = record["provenance"]["data"]["tokens"]
+    data = record["provenance"]["data"]
+    if schema.PAIR_CORPUS.keys() & data.keys():
+        check_shape(data, schema.PAIR_CORPUS, "provenance.data")
+    tokens = data["tokens"]
     if record["final"] is not None:
         schema.check_scores(record["final"], "final", tokens)
     require(
@@ -244,6 +281,8 @@ def _check(record: Any) -> None:
     )
     if "protocols" in record:
         _check_protocols(record, tokens)
+    if "translations" in record:
+        _check_translations(record["translations"])
 
 
 def _check_epochs(record: Mapping[str, Any]) -> None:
@@ -276,3 +315,36 @@ def _check_protocols(record: Mapping[str, Any], tokens: Mapping[str, int]) -> No
         "final",
         f"differs from the scores of the first protocol, {headline!r}",
     )
+
+
+def _check_translations(translations: Any) -> None:
+    check_shape(translations, _TRANSLATIONS_SHAPE, "translations")
+    require(len(translations) > 0, "translations", "is empty; leave it out")
+    headline, first = next(iter(translations.items()))
+    sentences = {name: scores["sentences"] for name, scores in first["scores"].items()}
+    require(len(sentences) > 0, f"translations.{headline}.scores", "is empty")
+    for name, translation in translations.items():
+        _check_file_name(name, "translations")
+        schema.check_settings(translation["settings"], f"translations.{name}.settings")
+        field = f"translations.{name}.scores"
+        found = {
+            set_name: scores["sentences"] for set_name, scores in translation["scores"].items()
+        }
+        rule = f"has the sentences {found}, but the first translation, {headline!r}, {sentences}"
+        require(found == sentences, field, rule)
+        for set_name, scores in translation["scores"].items():
+            _check_file_name(set_name, field)
+            _check_translated(scores, f"{field}.{set_name}")
+
+
+def _check_file_name(name: str, field: str) -> None:
+    """Translations and sets name the files of their hypotheses."""
+    require(re.fullmatch(r"\w[\w.-]*", name) is not None, field, f"has {name!r}, no file name")
+
+
+def _check_translated(scores: Mapping[str, Any], field: str) -> None:
+    require(scores["sentences"] > 0, f"{field}.sentences", "is 0: a number from nothing")
+    schema.check_sha256(scores["hypotheses_sha256"], f"{field}.hypotheses_sha256")
+    for metric in schema.TRANSLATED:
+        schema.check_interval(scores[metric], f"{field}.{metric}")
+        require(scores[metric]["signature"] != "", f"{field}.{metric}.signature", "is empty")

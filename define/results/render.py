@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from define.results import published
-from define.results.compare import METRICS, ComparisonRow
+from define.results.compare import METRICS, ComparisonRow, metrics
 from define.results.grid import Grid, latex, markdown, print_terminal
 from define.results.published import PARTS
 from define.results.stats import Statistic
 
 ABSENT = "-"
+UNITS = {"ppl": "perplexity", "bleu": "BLEU"}
+"""A table's metric -> its name in titles and captions."""
 
 
 def _terminal(rows: Sequence[ComparisonRow]) -> str:
@@ -34,7 +36,8 @@ def _json(rows: Sequence[ComparisonRow]) -> str:
 
 
 def _csv(rows: Sequence[ComparisonRow]) -> str:
-    lines = [_csv_line(row) for row in rows]
+    measured = dict.fromkeys([*METRICS, *(metric for row in rows for metric in row.ours)])
+    lines = [_csv_line(row, measured) for row in rows]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=list(lines[0]), lineterminator="\n")
     writer.writeheader()
@@ -42,7 +45,7 @@ def _csv(rows: Sequence[ComparisonRow]) -> str:
     return stream.getvalue()
 
 
-def _csv_line(row: ComparisonRow) -> dict[str, object]:
+def _csv_line(row: ComparisonRow, measured: Iterable[str]) -> dict[str, object]:
     line: dict[str, object] = {
         "table": row.table,
         "row": row.row,
@@ -54,7 +57,7 @@ def _csv_line(row: ComparisonRow) -> dict[str, object]:
         "seeds": " ".join(map(str, row.seeds)),
         "comparable": row.comparable,
     }
-    for metric in METRICS:
+    for metric in measured:
         line[f"published_{metric}"] = row.published.get(metric)
         line |= _csv_statistic(metric, row.ours.get(metric))
         line[f"{metric}_difference"] = row.difference.get(metric)
@@ -101,31 +104,36 @@ def section_title(row: ComparisonRow) -> str:
 
 def _section_grid(rows: Sequence[ComparisonRow]) -> Grid:
     first = rows[0]
-    metrics = [m for m in METRICS if any(m in row.published or m in row.ours for row in rows)]
     columns = [("row", [row_label(row.label, row.kind) for row in rows])]
-    for metric in metrics:
-        name = metric.removesuffix("_ppl").removesuffix("_bleu")
-        columns += [
-            (f"{name}\npaper", [number(row.published.get(metric)) for row in rows]),
-            (f"{name}\nours", statistics([row.ours.get(metric) for row in rows])),
-            (
-                f"{name}\ndiff." if first.comparable else f"{name}\ndiff.†",
-                [signed(row.difference.get(metric)) for row in rows],
-            ),
-        ]
+    for metric in metrics(rows):
+        columns += _metric_columns(metric, rows)
     columns += [
         ("M par.\npaper", [millions(row.published_parameters.get("total")) for row in rows]),
         ("M par.\nours", [millions((row.parameters or {}).get("total")) for row in rows]),
         ("n", [str(len(row.seeds)) if row.seeds else ABSENT for row in rows]),
         ("status", [row.status for row in rows]),
     ]
-    unit = "BLEU" if any(metric.endswith("_bleu") for metric in metrics) else "perplexity"
     return Grid(
-        title=f"{section_title(first)}: {unit}",
+        title=f"{section_title(first)}: {UNITS[published.metric(first.table)]}",
         header=[name for name, _ in columns],
         rows=list(zip(*(cells for _, cells in columns), strict=True)),
         notes=_notes(rows),
     )
+
+
+def _metric_columns(metric: str, rows: Sequence[ComparisonRow]) -> list[tuple[str, list[str]]]:
+    """The paper's numbers, ours and the difference; a set that only one has needs one column."""
+    name = metric.removesuffix("_ppl").removesuffix("_bleu")
+    mark = "" if rows[0].comparable else "†"
+    paper = (f"{name}\npaper", [number(row.published.get(metric)) for row in rows])
+    ours = statistics([row.ours.get(metric) for row in rows])
+    if metric.endswith("_bleu"):
+        if not any(metric in row.ours for row in rows):
+            return [paper]
+        if not any(metric in row.published for row in rows):
+            return [(f"{name}\nours{mark}", ours)]
+    differences = [signed(row.difference.get(metric)) for row in rows]
+    return [paper, (f"{name}\nours", ours), (f"{name}\ndiff.{mark}", differences)]
 
 
 def _notes(rows: Sequence[ComparisonRow]) -> list[str]:
@@ -144,7 +152,7 @@ def _notes(rows: Sequence[ComparisonRow]) -> list[str]:
 
 
 def _protocol_notes(rows: Sequence[ComparisonRow]) -> list[str]:
-    """Names the protocol behind our numbers; the rows as well where there are several."""
+    """Names the protocol or translation behind our numbers; the rows where there are several."""
     users: dict[str, list[str]] = {}
     for row in rows:
         if row.protocol:
@@ -153,7 +161,8 @@ def _protocol_notes(rows: Sequence[ComparisonRow]) -> list[str]:
         return []
     every = len(users) == 1
     names = [name if every else f"{name} ({', '.join(of)})" for name, of in users.items()]
-    return [f"evaluation protocol: {'; '.join(names)}."]
+    what = "translation" if published.metric(rows[0].table) == "bleu" else "evaluation protocol"
+    return [f"{what}: {'; '.join(names)}."]
 
 
 def row_label(label: str, kind: str) -> str:

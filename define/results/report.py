@@ -1,5 +1,6 @@
 """The report of a table: README.md, results, plots and records in one folder, by code only."""
 
+import hashlib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +16,11 @@ from define.results import (
     published,
     records,
     render,
+    significance,
     steps,
     style,
     tradeoff,
+    translations,
 )
 from define.results.compare import compare, of_table
 from define.results.records import RunRecord
@@ -25,9 +28,6 @@ from define.results.search import read_search
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-PLOT_STEM = "valid_ppl"
-TRADEOFF_STEM = "params_ppl"
 
 
 def write_report(
@@ -41,7 +41,8 @@ def write_report(
     """Writes README.md, results.csv, results.json, the plots and copies of the records to `output`.
 
     A `notes.md` in `output` is included as it is; the search trials below its folder `search`, the
-    paper-scale steps below `steps` and the further evaluations below `evaluations` become tables.
+    paper-scale steps below `steps`, the further evaluations below `evaluations` and the tests below
+    `significance` become tables. With a record go the hypotheses of its headline translation.
     Equal records give equal files, byte for byte.
 
     Args:
@@ -49,7 +50,8 @@ def write_report(
         scales: only these scales, as in `compare`.
         search: a folder whose records are search trials, to be copied below `output`/search.
     Raises:
-        InputError: an unknown table or scale, or a malformed record, step or evaluation.
+        InputError: an unknown table or scale, a malformed record, step, evaluation or test, or
+            hypotheses that are not those of their record.
     """
     output = Path(output)
     every_record = records.find(folders, corpora)
@@ -58,19 +60,23 @@ def write_report(
     shown_scales = {row.scale for row in rows}
     found = [record for record in found if record.scale in shown_scales]
     table_steps = steps.read_steps(output / steps.FOLDER, table)
+    tests = significance.read_tests(output / significance.FOLDER)
     further = evaluations.read_evaluations(output / evaluations.FOLDER, table)
+    hypotheses = {record.path: _hypotheses(record) for record in found}
     if search is not None:
         _keep_trials(Path(search), output / records.SEARCH_FOLDER)
     trials = read_search(output / records.SEARCH_FOLDER)
     for record in found:
-        _keep_record(record, output)
+        _keep_record(record, hypotheses[record.path], output)
     images = []
     if any(len(record.epochs) > 1 for record in found):  # one epoch is a point, no course
         figure = plots.validation_figure(table, found, scales)
-        images.append(_image(figure, output, PLOT_STEM, "Validation perplexity by epoch"))
-    if tradeoff.has_curve(table) and any(record.finished for record in found):
+        images.append(_image(figure, output, "valid_ppl", f"{plots.ylabel(table)} by epoch"))
+    if tradeoff.has_curve(table) and tradeoff.drawable(table, found):
         figure = tradeoff.tradeoff_figure(table, found, scales)
-        images.append(_image(figure, output, TRADEOFF_STEM, "Perplexity by total parameters"))
+        metric = published.metric(table)
+        caption = f"{render.UNITS[metric]} by total parameters"
+        images.append(_image(figure, output, f"params_{metric}", caption))
     for output_format in ("csv", "json"):
         _write(output / f"results.{output_format}", render.FORMATS[output_format](rows))
     options = {
@@ -88,6 +94,8 @@ def write_report(
         *chapters.results(rows),
         *images,
         *pairs.chapter(rows, found),
+        *translations.chapter(rows, found),
+        *significance.chapter(tests, found, chapters.labels(rows)),
         *chapters.protocols(rows, found),
         *evaluations.chapter(further, every_record),
         *chapters.speed(rows),
@@ -102,7 +110,7 @@ def _image(figure: "Figure", output: Path, stem: str, caption: str) -> str:
     """Saves the figure as .png and .svg; returns the Markdown that shows it."""
     for suffix in (".png", ".svg"):
         style.save(figure, output / f"{stem}{suffix}")
-    return f"![{caption}]({stem}.png)"
+    return f"![{caption[0].upper()}{caption[1:]}]({stem}.png)"
 
 
 def _write(path: Path, text: str) -> None:
@@ -110,12 +118,38 @@ def _write(path: Path, text: str) -> None:
         stream.write(text)
 
 
-def _keep_record(record: RunRecord, output: Path) -> None:
+def _hypotheses(record: RunRecord) -> dict[Path, bytes]:
+    """The headline translation's files, by their path beside the record.
+
+    Raises:
+        InputError: a file is missing, or is not the one that was scored.
+    """
+    found = {}
+    for set_name, scores in record.translation_scores.items():
+        relative = Path("hypotheses", record.translation, f"{set_name}.txt")
+        path = record.path.parent / relative
+        if not path.is_file():
+            raise InputError(f"{path} is missing; {record.path} has scores of it: put it back")
+        content = path.read_bytes()
+        digest, expected = hashlib.sha256(content).hexdigest(), scores["hypotheses_sha256"]
+        if digest != expected:
+            raise InputError(
+                f"{path} has the SHA-256 {digest}, but the scores in {record.path} are of a file "
+                f"with {expected}; put that one back, or translate again"
+            )
+        found[relative] = content
+    return found
+
+
+def _keep_record(record: RunRecord, hypotheses: Mapping[Path, bytes], output: Path) -> None:
     """Copies a record that lies elsewhere, so that the folder can be regenerated by itself."""
     if output.resolve() in record.path.resolve().parents:
         return
     folder = output / "records" / record.row / record.scale / record.data / f"seed_{record.seed}"
     _keep(record.path, folder / records.FILE_NAME)
+    for relative, content in hypotheses.items():
+        with atomic_write(folder / relative, "wb") as stream:
+            stream.write(content)
 
 
 def _keep_trials(source: Path, target: Path) -> None:

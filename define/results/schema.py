@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,14 @@ class MapOf:
 LOSS = {"nll": float, "ppl": float}
 SCORES = MapOf({**LOSS, "scored_tokens": int})
 """Split -> loss in nats per token, perplexity, and the tokens that they rest on."""
+TRANSLATED = {
+    "bleu": "BLEU",
+    "chrf": "chrF2",
+    "bleu_compound_split": "tokenised BLEU, compounds split",
+}
+"""Metric of a translation -> what it is called where a person reads it."""
+INTERVAL = {"score": float, "mean": float, "half_width": float}
+"""A score of 0 to 100, with mean and half width of sacreBLEU's 95 % bootstrap interval."""
 PARAMETERS = dict.fromkeys(PARTS, int)
 ORIGIN = {
     "commit": str,
@@ -43,6 +52,8 @@ ORIGIN = {
 """`provenance` without its `data`."""
 CORPUS = {"name": str, "sha256": MapOf(str), "tokens": MapOf(int), "types": int}
 """`provenance.data` of whatever was scored on a corpus."""
+PAIR_CORPUS = {"pairs": MapOf(int), "source_types": int}
+"""What `provenance.data` of a pair corpus has as well; its other counts are the target's."""
 
 
 class Fault(Exception):
@@ -160,6 +171,19 @@ def check_scores(scores: Mapping[str, Any], field: str, tokens: Mapping[str, int
             f"{field}.{split}.scored_tokens",
             f"is {scored}, but provenance.data.tokens.{split} is {expected}",
         )
+
+
+def check_interval(interval: Mapping[str, Any], field: str) -> None:
+    """No number of an `INTERVAL` is more than 100."""
+    for name in INTERVAL:
+        # sacreBLEU's own score of a perfect translation is 100.00000000000004.
+        require(interval[name] < 100 + 1e-9, f"{field}.{name}", f"is {interval[name]}, above 100")
+
+
+def check_sha256(digest: str, field: str) -> None:
+    """The digest has 64 hexadecimal digits."""
+    whole = re.fullmatch("[0-9a-f]{64}", digest) is not None
+    require(whole, field, f"is {digest!r}, not 64 hexadecimal digits")
 
 
 def check_settings(settings: Mapping[str, Any], field: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 from define.errors import InputError
 from define.results import origins, published, schema
@@ -25,9 +25,6 @@ _SHAPE = {
     "row": str,
     "config": dict,
     "parameters": schema.PARAMETERS,
-    "streams": int,
-    "paper_streams": int,
-    "bptt": int,
     "tokens_per_update": int,
     "updates": int,
     "warm_up": int,
@@ -36,27 +33,13 @@ _SHAPE = {
     "peak_memory_mib": float,
     "provenance": {**schema.ORIGIN, "data": {"name": str, "types": int}},
 }
-_HEADER = (
-    "row",
-    "streams",
-    "tokens per update",
-    "ms per update",
-    "ratio ours",
-    "ms paper",
-    "ratio paper",
-    "ratio to",
-    "peak GiB",
-    "last loss",
-)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StepRecord:
     """Some updates of one row at the paper's size; each attribute is the field of its name.
 
     Attributes:
-        streams, paper_streams: streams side by side, here and in the paper's recipe.
-        bptt: tokens of each stream per update.
         updates, warm_up: timed updates, and those before them.
         ms_per_update: of each timed update.
         loss: of each update, warm-up included.
@@ -66,9 +49,6 @@ class StepRecord:
     table: str
     row: str
     parameters: Mapping[str, int]
-    streams: int
-    paper_streams: int
-    bptt: int
     tokens_per_update: int
     updates: int
     warm_up: int
@@ -86,7 +66,117 @@ class StepRecord:
     def setting(self) -> tuple:
         """What two steps must share so that their times can be compared."""
         origin = self.provenance
-        return self.streams, self.tokens_per_update, origin["device"], origin["threads"]
+        batch = tuple(getattr(self, name) for name in self.BATCH)
+        return *batch, self.tokens_per_update, origin["device"], origin["threads"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamStep(StepRecord):
+    """Updates of a language model.
+
+    Attributes:
+        streams, paper_streams: streams side by side, here and in the paper's recipe.
+        bptt: tokens of each stream per update.
+    """
+
+    SHAPE: ClassVar = {"streams": int, "paper_streams": int, "bptt": int}
+    BATCH: ClassVar = ("streams",)
+    EQUAL: ClassVar = "streams and tokens"
+    HEADER: ClassVar = ("streams", "tokens per update")
+    PAPER_TIMES: ClassVar = ("ms paper", "ratio paper")
+    NOTES: ClassVar = ()
+
+    streams: int
+    paper_streams: int
+    bptt: int
+
+    def cells(self) -> list[str]:
+        """What stands below `HEADER`."""
+        return [f"{self.streams} of {self.paper_streams}", f"{self.tokens_per_update:,}"]
+
+    def cut(self) -> str | None:
+        """How the paper's batch was made smaller, if it was."""
+        if self.streams == self.paper_streams:
+            return None
+        return f"from {self.paper_streams} to {self.streams} streams of {self.bptt} tokens"
+
+    @staticmethod
+    def check(value: Mapping[str, Any]) -> None:
+        """Raises a `Fault` unless the numbers of the batch agree."""
+        for name in ("streams", "bptt"):
+            require(value[name] > 0, name, "is 0")
+        streams, paper = value["streams"], value["paper_streams"]
+        require(streams <= paper, "streams", f"is {streams}, more than the paper's {paper}")
+        tokens, actual = streams * value["bptt"], value["tokens_per_update"]
+        rule = f"is {actual}, but streams x bptt is {tokens}"
+        require(actual == tokens, "tokens_per_update", rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchStep(StepRecord):
+    """Updates of a translation model.
+
+    Attributes:
+        max_tokens: of a batch, padding included.
+        update_freq: batches of an update.
+        paper_tokens_per_update: of the paper's recipe, padding included, on all its GPUs.
+        sentences, source_tokens, target_tokens: of an update, padding left out; means of several.
+    """
+
+    SHAPE: ClassVar = {
+        "max_tokens": int,
+        "update_freq": int,
+        "paper_tokens_per_update": int,
+        "sentences": float,
+        "source_tokens": float,
+        "target_tokens": float,
+    }
+    BATCH: ClassVar = ("max_tokens", "update_freq")
+    EQUAL: ClassVar = "batches"
+    HEADER: ClassVar = ("tokens per update", "batches", "sentences", "source", "target")
+    PAPER_TIMES: ClassVar = ()
+    NOTES: ClassVar = (
+        "Tokens per update: at most, padding included; sentences, source and target subwords: of "
+        "an update, without padding.",
+    )
+
+    max_tokens: int
+    update_freq: int
+    paper_tokens_per_update: int
+    sentences: float
+    source_tokens: float
+    target_tokens: float
+
+    def cells(self) -> list[str]:
+        """What stands below `HEADER`."""
+        counts = (self.update_freq, self.sentences, self.source_tokens, self.target_tokens)
+        tokens = f"{self.tokens_per_update:,} of {self.paper_tokens_per_update:,}"
+        return [tokens, *(f"{count:,.0f}" for count in counts)]
+
+    def cut(self) -> str | None:
+        """How the paper's batch was made smaller, if it was."""
+        if self.tokens_per_update == self.paper_tokens_per_update:
+            return None
+        return f"from {self.paper_tokens_per_update:,} to {self.tokens_per_update:,} tokens"
+
+    @staticmethod
+    def check(value: Mapping[str, Any]) -> None:
+        """Raises a `Fault` unless the numbers of the batch agree."""
+        for name in BatchStep.SHAPE:
+            require(value[name] > 0, name, "is 0")
+        tokens, paper = value["tokens_per_update"], value["paper_tokens_per_update"]
+        expected = value["max_tokens"] * value["update_freq"]
+        rule = f"is {tokens}, but max_tokens x update_freq is {expected}"
+        require(tokens == expected, "tokens_per_update", rule)
+        rule = f"is {tokens}, more than the paper's {paper}"
+        require(tokens <= paper, "tokens_per_update", rule)
+        for name in ("source_tokens", "target_tokens"):
+            rule = f"is {value[name]}, more than the {tokens} of an update with its padding"
+            require(value[name] <= tokens, name, rule)
+
+
+def _form(value: Mapping[str, Any]) -> type[StreamStep | BatchStep]:
+    return BatchStep if "max_tokens" in value else StreamStep
 
 
 def read(path: str | Path) -> StepRecord:
@@ -99,8 +189,9 @@ def read(path: str | Path) -> StepRecord:
     remedy = "run define step again"
     value = schema.read_json(path, "step record", remedy)
     schema.validate(value, _check, path, remedy)
-    names = [field.name for field in fields(StepRecord) if field.name != "path"]
-    return StepRecord(path=path, **{name: value[name] for name in names})
+    form = _form(value)
+    names = [field.name for field in fields(form) if field.name != "path"]
+    return form(path=path, **{name: value[name] for name in names})
 
 
 def read_steps(folder: Path, table: str) -> list[StepRecord]:
@@ -120,8 +211,8 @@ def read_steps(folder: Path, table: str) -> list[StepRecord]:
         other = found.setdefault((step.row, step.setting), step)
         if other is not step:
             raise InputError(
-                f"{other.path} and {path} are steps of row {step.row!r} with the same streams on "
-                "the same device; move one of them away"
+                f"{other.path} and {path} are steps of row {step.row!r} with the same {step.EQUAL} "
+                "on the same device; move one of them away"
             )
     steps = list(found.values())
     return sorted(
@@ -131,15 +222,11 @@ def read_steps(folder: Path, table: str) -> list[StepRecord]:
 
 def _check(value: Any) -> None:
     check_shape(value, _SHAPE)
+    check_shape(value, _form(value).SHAPE)
     schema.check_names(value, SCHEMA, "table", "row")
     schema.check_parameters(value["parameters"])
-    for name in ("streams", "bptt", "updates"):
-        require(value[name] > 0, name, "is 0")
-    streams, paper = value["streams"], value["paper_streams"]
-    require(streams <= paper, "streams", f"is {streams}, more than the paper's {paper}")
-    tokens = streams * value["bptt"]
-    actual = value["tokens_per_update"]
-    require(actual == tokens, "tokens_per_update", f"is {actual}, but streams x bptt is {tokens}")
+    _form(value).check(value)
+    require(value["updates"] > 0, "updates", "is 0")
     updates, times, losses = value["updates"], value["ms_per_update"], value["loss"]
     require(len(times) == updates, "ms_per_update", f"has {len(times)} values, not {updates}")
     require(min(times) > 0, "ms_per_update", "holds 0: an update takes time")
@@ -159,44 +246,50 @@ def chapter(steps: Sequence[StepRecord]) -> list[str]:
         "## One paper-scale step",
         "The models at the paper's size, trained for some updates. Time is the median of the timed "
         "updates; memory is the peak; the loss, in nats per token, is that of the last update, and "
-        "no result. Ratios are to the row named, the table's first with equal streams and tokens; "
-        "the paper's hardware is another, so only ratios can be compared.",
+        "no result. Ratios are to the row named, the table's first with equal "
+        f"{origins.distinct(step.EQUAL for step in steps)}; the paper's hardware is another, so "
+        "only ratios can be compared.",
         f"Corpus: {what}. Updates timed: {warm_up} of warm-up.",
     ]
     for device in dict.fromkeys(step.provenance["device"] for step in steps):
         here = [step for step in steps if step.provenance["device"] == device]
         facts = origins.facts([step.provenance for step in here])
-        blocks += [f"### {device}", "\n".join(f"* {fact}" for fact in facts), markdown(_grid(here))]
+        blocks += [f"### {device}", "\n".join(f"* {fact}" for fact in facts)]
+        for form in (StreamStep, BatchStep):
+            if of_form := [step for step in here if isinstance(step, form)]:
+                blocks.append(markdown(_grid(of_form)))
     return blocks
 
 
 def _grid(steps: Sequence[StepRecord]) -> Grid:
-    rows = {row.row: row for row in published.table(steps[0].table)}
-    labels = {step.row: rows[step.row].label if step.row in rows else step.row for step in steps}
-    times = {row.row: row.raw.get("ms_per_batch") for row in rows.values()}
+    table, ours = steps[0].table, published.our_labels(steps[0].table)
+    labels = {step.row: ours.get(step.row, step.row) for step in steps}
+    times = {row.row: row.raw.get("ms_per_batch") for row in published.table(table)}
     first: dict[tuple, StepRecord] = {}
     lines, cuts = [], {}
     for step in steps:
         reference = first.setdefault(step.setting, step)
         paper, reference_paper = times.get(step.row), times.get(reference.row)
+        paper_ratio = ratio(paper, reference_paper) if reference_paper else ABSENT
+        paper_cells = [number(paper, 0), paper_ratio] if step.PAPER_TIMES else []
         lines.append(
             [
                 labels[step.row],
-                f"{step.streams} of {step.paper_streams}",
-                f"{step.tokens_per_update:,}",
+                *step.cells(),
                 f"{step.median_ms:,.1f}",
                 ratio(step.median_ms, reference.median_ms),
-                number(paper, 0),
-                ratio(paper, reference_paper) if reference_paper else ABSENT,
+                *paper_cells,
                 labels[reference.row],
                 number(step.peak_memory_mib / 1024),
                 number(step.loss[-1], 3),
             ]
         )
-        if step.streams < step.paper_streams:
-            cut = f"from {step.paper_streams} to {step.streams} streams of {step.bptt} tokens"
+        if cut := step.cut():
             cuts.setdefault(cut, []).append(labels[step.row])
+    header = ["row", *steps[0].HEADER, "ms per update", "ratio ours", *steps[0].PAPER_TIMES]
     notes = [
-        f"The paper's batch was cut {cut}: {', '.join(cut_rows)}." for cut, cut_rows in cuts.items()
+        *steps[0].NOTES,
+        *(f"The paper's batch was cut {cut}: {', '.join(of)}." for cut, of in cuts.items()),
+        *machine_notes(table, labels),
     ]
-    return Grid("Steps", _HEADER, lines, notes + machine_notes(steps[0].table, labels))
+    return Grid("Steps", [*header, "ratio to", "peak GiB", "last loss"], lines, notes)

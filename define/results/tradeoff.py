@@ -1,4 +1,4 @@
-"""Perplexity against total parameters: our rows, and the paper's curve in a panel of its own."""
+"""Perplexity or BLEU against total parameters: our rows, and the paper's in a panel of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from define.errors import InputError
 from define.results import published
-from define.results.compare import by_section, compare, of_table, section_runs
+from define.results.compare import by_section, compare, headline_metric, of_table, section_runs
 from define.results.published import Series
 from define.results.records import RunRecord
 from define.results.style import COLOURS, DASHES, MARKERS, STYLE, scale_axis
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
     from matplotlib.transforms import Bbox
 
-METRICS = {"test_ppl": "test perplexity", "valid_ppl": "validation perplexity"}
+PERPLEXITIES = {"test_ppl": "test perplexity", "valid_ppl": "validation perplexity"}
 """The first that every row of ours has is drawn."""
 CONTROL = "control"
 _LABEL_GAP = 7.0
@@ -30,7 +30,7 @@ _DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, 
 
 @dataclass(frozen=True)
 class Point:
-    """One row: its name in the figure, millions of parameters, mean, lowest and highest ppl."""
+    """One row: its name in the figure, millions of parameters, mean, lowest and highest score."""
 
     name: str
     millions: float
@@ -44,48 +44,84 @@ def has_curve(table: str) -> bool:
     return bool(published.series(table))
 
 
+def drawable(table: str, records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The table's finished runs that have the table's metric."""
+    suffix = f"_{published.metric(table)}"
+    return [r for r in of_table(table, records) if any(m.endswith(suffix) for m in r.metrics)]
+
+
 def tradeoff_figure(
     table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
 ) -> "Figure":
     """One panel per scale and corpus with finished runs, and one of the paper's numbers, stacked.
 
+    BLEU is that of the paper's test set, or of the last one that all runs of a panel have.
+
     Raises:
-        InputError: the paper draws no curve from this table, or no run of it has finished.
+        InputError: the paper draws no curve from this table, no run of it has finished, or the
+            runs of a panel were translated for different sets.
     """
     if not has_curve(table):
         raise InputError(
             f"table {table!r} has no series of sizes to plot; tables with one: "
             + ", ".join(filter(has_curve, published.names()))
         )
-    records = [record for record in of_table(table, records) if record.finished]
+    records = drawable(table, records)
     runs = {}
     for section in by_section(compare(table, records, scales)):
         if found := section_runs(section, records):
             runs[f"ours: scale {section[0].scale}, data {section[0].data}"] = found
     if not runs:
         raise InputError(f"table {table!r} has no finished run to plot; train a row of it first")
-    drawn = [record for found in runs.values() for record in found]
-    metric = next(m for m in METRICS if all(m in record.metrics for record in drawn))
-    panels = {title: _our_points(table, found, metric) for title, found in runs.items()}
-    panels[f"the paper: data {published.data(table)}"] = _paper_points(table, metric)
+    *ours, papers = _metrics(table, list(runs.values()))
+    panels = [
+        (title, metric, _our_points(table, found, metric))
+        for (title, found), metric in zip(runs.items(), ours, strict=True)
+    ]
+    title = f"the paper: data {published.data(table)}"
+    panels.append((title, papers, _paper_points(table, papers)))
 
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    order = [*(series.label for series in published.series(table)), CONTROL]
+    # Nothing lies between two controls: they are no series.
+    joined = {series.label: series.joined for series in published.series(table)} | {CONTROL: False}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 0.6 + 3.4 * len(panels)), layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for axes, (title, points) in zip(grid, panels.items(), strict=True):
-            _draw_panel(axes, title, points, order, METRICS[metric])
-        _draw_legend(figure, order)
+        for axes, (title, metric, points) in zip(grid, panels, strict=True):
+            _draw_panel(axes, title, points, joined, metric)
+        _draw_legend(figure, list(joined))
         # Where a label is free can only be seen once the axes have their final place.
         figure.draw_without_rendering()
-        for axes, points in zip(grid, panels.values(), strict=True):
-            _place_labels(axes, points, order)
+        for axes, (_, _, points) in zip(grid, panels, strict=True):
+            _place_labels(axes, points, joined)
     return figure
+
+
+def _metrics(table: str, panels: Sequence[Sequence[RunRecord]]) -> list[str]:
+    """The metric of each panel of our runs, then that of the paper's.
+
+    Raises:
+        InputError: the runs of a panel were translated for different sets.
+    """
+    if published.metric(table) == "ppl":
+        drawn = [record for found in panels for record in found]
+        metric = next(m for m in PERPLEXITIES if all(m in record.metrics for record in drawn))
+        return [metric] * (len(panels) + 1)
+    papers, chosen = headline_metric(table), []
+    for first, *others in panels:
+        sets = first.translation_scores
+        shared = [f"{s}_bleu" for s in sets if all(s in r.translation_scores for r in others)]
+        if not shared:
+            raise InputError(
+                f"{first.path} and other runs on {first.data} have no evaluation set in common; "
+                "translate again with one corpus"
+            )
+        chosen.append(papers if papers in shared else shared[-1])
+    return [*chosen, papers]
 
 
 def _our_points(table: str, runs: Sequence[RunRecord], metric: str) -> dict[str, list[Point]]:
@@ -117,7 +153,7 @@ def _our_name(table: str, series: Series, record: RunRecord) -> str:
     if series.point == "n":
         n = record.config.get("model", {}).get("map_dim")
         return record.row if n is None else f"n {n}"
-    return next(row.label for row in published.table(table) if row.row == record.row)
+    return published.our_labels(table)[record.row]
 
 
 def _paper_points(table: str, metric: str) -> dict[str, list[Point]]:
@@ -128,8 +164,8 @@ def _paper_points(table: str, metric: str) -> dict[str, list[Point]]:
         for row in (rows[slug] for slug in series.rows):
             if metric in row.metrics:
                 name = f"n {row.raw['n']}" if series.point == "n" else row.label
-                ppl = row.metrics[metric]
-                found.append(Point(name, row.parameters["total"] / 1_000_000, ppl, ppl, ppl))
+                score = row.metrics[metric]
+                found.append(Point(name, row.parameters["total"] / 1_000_000, score, score, score))
         if found:
             points[series.label] = found
     return points
@@ -139,19 +175,18 @@ def _draw_panel(
     axes: "Axes",
     title: str,
     points: Mapping[str, Sequence[Point]],
-    order: Sequence[str],
+    joined: Mapping[str, bool],
     metric: str,
 ) -> None:
     every = [point for line in points.values() for point in line]
     for label, line in points.items():
-        index = order.index(label)
+        index = list(joined).index(label)
         means = [point.mean for point in line]
         bars = [
             [mean - point.low for mean, point in zip(means, line, strict=True)],
             [point.high - mean for mean, point in zip(means, line, strict=True)],
         ]
-        # Nothing lies between two controls: they are no series.
-        connected = len(line) > 1 and label != CONTROL
+        connected = len(line) > 1 and joined[label]
         axes.errorbar(
             [point.millions for point in line],
             means,
@@ -168,13 +203,14 @@ def _draw_panel(
         )
     axes.set_title(title)
     axes.set_xlabel("total parameters in millions")
-    axes.set_ylabel(metric)
+    axes.set_ylabel(PERPLEXITIES.get(metric) or f"BLEU on {metric.removesuffix('_bleu')}")
     axes.margins(x=0.10, y=0.16)
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     sizes = [point.millions for point in every]
     scale_axis(axes.xaxis, min(sizes), max(sizes))
-    scale_axis(axes.yaxis, min(p.low for p in every), max(p.high for p in every))
+    if metric in PERPLEXITIES:  # BLEU may be 0
+        scale_axis(axes.yaxis, min(p.low for p in every), max(p.high for p in every))
 
 
 def _draw_legend(figure: "Figure", order: Sequence[str]) -> None:
@@ -196,13 +232,13 @@ def _draw_legend(figure: "Figure", order: Sequence[str]) -> None:
 
 
 def _place_labels(
-    axes: "Axes", points: Mapping[str, Sequence[Point]], order: Sequence[str]
+    axes: "Axes", points: Mapping[str, Sequence[Point]], joined: Mapping[str, bool]
 ) -> None:
     """Names each point where the name covers no mark, line or earlier name, as near as it goes."""
     figure = axes.figure
-    taken = _occupied(axes, points)
+    taken = _occupied(axes, points, joined)
     for label, line in points.items():
-        colour = COLOURS[order.index(label) % len(COLOURS)]
+        colour = COLOURS[list(joined).index(label) % len(COLOURS)]
         for point in line:
             text = axes.annotate(
                 point.name,
@@ -240,7 +276,9 @@ def _overlaps(text: "Annotation", taken: Sequence["Bbox"]) -> int:
     return sum(box.overlaps(other) for other in taken) + len(taken) * outside
 
 
-def _occupied(axes: "Axes", points: Mapping[str, Sequence[Point]]) -> list["Bbox"]:
+def _occupied(
+    axes: "Axes", points: Mapping[str, Sequence[Point]], joined: Mapping[str, bool]
+) -> list["Bbox"]:
     """Boxes, in pixels, around marks and bars, and along the lines."""
     from matplotlib.transforms import Bbox
 
@@ -258,7 +296,7 @@ def _occupied(axes: "Axes", points: Mapping[str, Sequence[Point]]) -> list["Bbox
             taken += boxes(place, place, 3 * pixels)[:1]
             low, high = (point.millions, point.low), (point.millions, point.high)
             taken += boxes(low, high, 2 * pixels) if point.high > point.low else []
-        if label != CONTROL:
+        if joined[label]:
             for start, end in pairwise(places):
                 taken += boxes(start, end, pixels)
     return taken

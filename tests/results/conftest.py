@@ -1,5 +1,6 @@
 """Synthetic run records with known numbers."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 
 from define.results import records
 
+SETS = {"val": 1_014, "test_2016_flickr": 1_000, "newstest2014": 2_737, "newstest2017": 3_004}
+"""Evaluation set -> sentences."""
+PAIRS = {"train": 29_000, "valid": 1_014, "test": 1_000}
+SIGNATURE = "nrefs:1|bs:1000|seed:12345|case:mixed|eff:no|tok:{}|smooth:exp|version:2.6.0"
 TOKENS = {"train": 929_589, "valid": 73_760, "test": 82_430}
 
 
@@ -17,6 +22,28 @@ def _loss(ppl: float) -> dict:
 
 def _scored(ppl: float, split: str) -> dict:
     return {**_loss(ppl), "scored_tokens": TOKENS[split]}
+
+
+def _hypotheses(row: str, seed: int, set_name: str, bleu: float) -> str:
+    """The text that a made-up model writes; equal scores come from equal texts."""
+    return f"{row}, seed {seed}: {set_name} at {bleu} BLEU.\n" * SETS[set_name]
+
+
+def _score(score: float, tokenizer: str) -> dict:
+    interval = {"score": score, "mean": score + 0.05, "half_width": 1.25}
+    return {**interval, "signature": SIGNATURE.format(tokenizer)}
+
+
+def _translated(row: str, seed: int, set_name: str, bleu: float, seconds: float) -> dict:
+    text = _hypotheses(row, seed, set_name, bleu)
+    return {
+        "sentences": SETS[set_name],
+        "seconds": seconds,
+        "hypotheses_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "bleu": _score(bleu, "13a"),
+        "chrf": _score(bleu + 20.0, "chrf"),
+        "bleu_compound_split": _score(bleu + 1.5, "moses-compound-split"),
+    }
 
 
 def _make_record(
@@ -33,11 +60,13 @@ def _make_record(
     config: dict | None = None,
     ms_per_update: float = 93.0,
     protocols: dict[str, tuple[dict, float, float]] | None = None,
+    translations: dict[str, tuple[dict, dict[str, float]]] | None = None,
 ) -> dict:
     """A valid record whose final validation perplexity is the last of `curve`.
 
     Args:
         protocols: name -> (settings, valid ppl, test ppl); the first should equal the final scores.
+        translations: name -> (settings, BLEU by set); each set takes 2.5 s, or 4 s without cache.
     """
     record = records.new(
         table=table,
@@ -100,11 +129,23 @@ def _make_record(
             }
             for name, (settings, valid, test) in protocols.items()
         }
+    if translations:
+        record["provenance"]["data"] |= {"pairs": dict(PAIRS), "source_types": 8_000}
+        record["translations"] = {
+            name: {
+                "settings": dict(settings),
+                "scores": {
+                    s: _translated(row, seed, s, bleu, 2.5 if settings.get("cache", True) else 4.0)
+                    for s, bleu in scores.items()
+                },
+            }
+            for name, (settings, scores) in translations.items()
+        }
     return record
 
 
 def _put(folder: Path, **values) -> Path:
-    """Writes a synthetic record where a run would; returns the file."""
+    """Writes a synthetic record, and its translations, where a run would; returns the file."""
     record = _make_record(**values)
     path = (
         folder
@@ -115,6 +156,11 @@ def _put(folder: Path, **values) -> Path:
         / "record.json"
     )
     records.write(path, record)
+    for name, (_, scores) in (values.get("translations") or {}).items():
+        for set_name, bleu in scores.items():
+            file = path.parent / "hypotheses" / name / f"{set_name}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(_hypotheses(record["row"], record["seed"], set_name, bleu))
     return path
 
 
@@ -163,6 +209,63 @@ def _make_step(
 def make_step() -> Callable[..., dict]:
     """A function that makes a valid step record."""
     return _make_step
+
+
+def _make_batch_step(row: str = "transformer", **values) -> dict:
+    """A valid step record of Table 3: an eighth of the paper's batch."""
+    step = _make_step(row, table="3", **values)
+    for name in ("streams", "paper_streams", "bptt"):
+        del step[name]
+    return step | {
+        "max_tokens": 2_048,
+        "update_freq": 2,
+        "tokens_per_update": 4_096,
+        "paper_tokens_per_update": 32_768,
+        "sentences": 143.5,
+        "source_tokens": 3_811.0,
+        "target_tokens": 3_902,
+    }
+
+
+@pytest.fixture
+def make_batch_step() -> Callable[..., dict]:
+    """A function that makes a valid step record of a translation model."""
+    return _make_batch_step
+
+
+BEAM = {"beam": 5, "length_penalty": 1.0, "cache": True, "average": 0}
+BLEU = {
+    "transformer": (33.0, 34.5, 33.6),
+    "transformer_define": (35.0, 36.0, 35.9),
+    "transformer_linear": (32.0, 33.1),
+}
+"""Row of Table 3 -> BLEU of each seed on test_2016_flickr; on val it is 1.5 lower."""
+
+
+@pytest.fixture
+def translation_runs(tmp_path: Path) -> Path:
+    """Three seeds of the baseline and of DeFINE, two of a control, on another corpus."""
+    folder = tmp_path / "runs"
+    for row, tests in BLEU.items():
+        for seed, test in enumerate(tests, start=1):
+            scores = {"val": test - 1.5, "test_2016_flickr": test}
+            ways = {"beam_5": (BEAM, scores)}
+            if row == "transformer_define":
+                average = {name: bleu + 0.25 for name, bleu in scores.items()}
+                ways["average_of_5"] = ({**BEAM, "average": 5}, average)
+                ways["beam_5_uncached"] = ({**BEAM, "cache": False}, scores)
+            _put(
+                folder,
+                table="3",
+                row=row,
+                seed=seed,
+                data="multi30k",
+                curve=(40.0, 14.0, 11.0 + 0.1 * seed),
+                test_ppl=10.5,
+                define_parameters=0 if row == "transformer" else 400_000,
+                translations=ways,
+            )
+    return folder
 
 
 def _make_evaluation(row: str = "lstm_grave_cache", ppl: float = 90.0) -> dict:

@@ -4,7 +4,7 @@ import pytest
 
 from define.errors import InputError
 from define.results import records
-from define.results.compare import compare, of_table, sections
+from define.results.compare import compare, headline_metric, metrics, of_table, sections
 from define.results.stats import Statistic
 
 
@@ -120,6 +120,52 @@ def test_without_runs_every_row_is_not_run_at_paper_scale(tmp_path):
         ("paper", "wikitext-103", "not run")
     }
     assert len(rows) == 9 and all(row.parameters is None for row in rows)
+
+
+def test_metrics_are_the_papers_then_those_of_our_sets(tmp_path, translation_runs, mini_runs, put):
+    rows = compare("3", records.find([translation_runs]))
+    assert metrics(rows) == [
+        "newstest2014_bleu",
+        "newstest2017_bleu",
+        "val_bleu",
+        "test_2016_flickr_bleu",
+    ]
+    assert metrics(compare("3", [])) == ["newstest2014_bleu", "newstest2017_bleu"]
+    assert metrics(compare("1c", records.find([mini_runs]))) == ["valid_ppl", "test_ppl"]
+    # A set within another may come last; the paper's order holds.
+    ways = {"beam_5": ({}, {"newstest2017": 1.0, "val": 2.0, "newstest2014": 3.0})}
+    put(tmp_path / "wmt", table="3", row="transformer", data="wmt14-en-de", translations=ways)
+    found = records.find([tmp_path / "wmt"])
+    assert metrics(compare("3", found)) == ["newstest2014_bleu", "newstest2017_bleu", "val_bleu"]
+    # Perplexity stays what a language model's table compares.
+    put(tmp_path / "lm", translations=ways)
+    assert metrics(compare("1c", records.find([tmp_path / "lm"]))) == ["valid_ppl", "test_ppl"]
+
+
+def test_the_metric_of_the_papers_test_set():
+    names = {"1a": "test_ppl", "1b": "test_ppl", "2": "test_ppl", "3": "newstest2017_bleu"}
+    assert {name: headline_metric(name) for name in names} == names
+
+
+def test_bleu_over_the_seeds_is_that_of_the_headline_translation(translation_runs):
+    row = _rows(translation_runs, "3")["mini", "multi30k", "transformer_define"]
+    # 33.5, 34.5 and 34.4 on val.
+    mean, std = pytest.approx(102.4 / 3), pytest.approx((0.91 / 3) ** 0.5)
+    assert row.ours["val_bleu"] == Statistic(mean, std, 3)
+    assert row.protocol == "beam_5" and not row.comparable and row.difference == {}
+    assert _rows(translation_runs, "3")["mini", "multi30k", "transformer_sru"].protocol is None
+
+
+def test_seeds_translated_in_different_ways_are_refused(tmp_path, put):
+    scores = {"val": 30.0}
+    corpus = {"table": "3", "row": "transformer", "data": "multi30k"}
+    put(tmp_path, **corpus, seed=1, translations={"beam_5": ({"beam": 5}, scores)})
+    put(tmp_path, **corpus, seed=2, translations={"beam_5": ({"beam": 4}, scores)})
+    with pytest.raises(InputError, match="seed_1.*seed_2.*different translations"):
+        _rows(tmp_path, "3")
+    put(tmp_path, **corpus, seed=2)
+    with pytest.raises(InputError, match="different translations"):
+        _rows(tmp_path, "3")
 
 
 def test_unknown_table_and_scale_are_refused():

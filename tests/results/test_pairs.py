@@ -109,6 +109,61 @@ def test_a_table_without_claims_has_every_pair(tmp_path, put):
     ]
 
 
+def test_more_bleu_is_better_and_the_papers_test_set_gives_the_direction(translation_runs):
+    found = records.find([translation_runs])
+    blocks = pairs.chapter(compare("3", found), found)
+    assert "; above zero, the one named first is better." in blocks[1]
+    text = "\n".join(blocks)
+    cells = [[c.strip() for c in x.strip("|").split("|")] for x in text.splitlines()]
+    chosen = [line[:2] for line in cells if len(line) == 8 and " less " in line[0]]
+    assert chosen == [
+        [f"{first} less {second}", metric]
+        for first, second in (
+            ("Transformer + DeFINE", "Transformer"),
+            ("transformer_linear", "Transformer"),
+            ("transformer_linear", "Transformer + DeFINE"),
+        )
+        for metric in ("val_bleu", "test_2016_flickr_bleu")
+    ]
+    # Differences 2, 1.5 and 2.3; the paper's 28.25 - 25.81 on newstest2017.
+    interval = "[+0.93, +2.94]"
+    for metric in ("val_bleu", "test_2016_flickr_bleu"):
+        assert [
+            "Transformer + DeFINE less Transformer", metric, "+1.93±0.40", interval, "3", "1, 2, 3",
+            "+2.44", "same",
+        ] in cells  # fmt: skip
+    assert [line[6:] for line in cells if line[0].startswith("transformer_linear less")] == [
+        ["-", "-"]
+    ] * 4
+    assert (
+        "The paper has no val, test_2016_flickr: beside them stands its difference on its test "
+        "set, newstest2017; only the direction can be compared."
+    ) in text
+
+
+def test_on_the_papers_own_sets_each_has_its_own_difference(tmp_path, put):
+    for row, gain in (("transformer", 0.0), ("transformer_define", -1.0)):
+        for seed in (1, 2):
+            scores = {"newstest2014": 20.0 + gain + 0.001 * seed * gain, "newstest2017": 21.0}
+            ways = {"beam_5": ({}, scores)}
+            put(tmp_path, table="3", row=row, seed=seed, data="wmt14-en-de", translations=ways)
+    found = records.find([tmp_path])
+    text = "\n".join(pairs.chapter(compare("3", found), found))
+    cells = [[c.strip() for c in x.strip("|").split("|")] for x in text.splitlines()]
+    # The paper: 27.01 - 25.01 and 28.25 - 25.81.
+    assert [[x[1], x[2], *x[6:]] for x in cells if len(x) == 8 and " less " in x[0]] == [
+        ["newstest2014_bleu", "-1.00±0.00", "+2.00", "opposite"],
+        ["newstest2017_bleu", "+0.00±0.00", "+2.44", "undecided"],
+    ]
+    assert "The paper has no" not in text
+
+
+def test_less_perplexity_is_better(mini_runs):
+    found = records.find([mini_runs])
+    blocks = pairs.chapter(compare("1c", found), found)
+    assert "; below zero, the one named first is better." in blocks[1]
+
+
 def test_chapter_has_the_papers_difference_beside_ours(tmp_path, put):
     for seed, ours in enumerate((101.0, 102.0, 103.5), start=1):
         put(tmp_path, table="1a", row="lstm_r3", seed=seed, curve=(110.0,), test_ppl=ours)

@@ -50,6 +50,16 @@ def test_figure_shows_a_line_a_band_and_a_mark_per_row(mini_runs):
     assert len(axes.collections) == 3
 
 
+def test_a_translation_models_perplexity_is_that_of_subwords(translation_runs):
+    (axes,) = plots.validation_figure("3", records.find([translation_runs])).axes
+    assert axes.get_ylabel() == "validation perplexity of target subwords"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "Transformer (3 seeds): 11.2 at epoch 3",
+        "Transformer + DeFINE (3 seeds): 11.2 at epoch 3",
+        "transformer_linear (2 seeds): 11.1 at epoch 3",
+    ]
+
+
 def test_one_panel_per_scale_and_corpus_with_the_same_colours(tmp_path, put):
     put(tmp_path / "a", row="awd_lstm", scale="mini")
     put(tmp_path / "b", row="awd_lstm_define", scale="mini")

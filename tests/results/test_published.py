@@ -29,7 +29,7 @@ def test_every_number_is_the_sources():
             assert row["label"].startswith(printed_name)
             numbers = {key: value for key, value in their_row.items() if key not in NAME_KEYS}
             shared = {"define": {"N": 3, "k": 4096, "m": 384}} if "DeFINE (" in row["label"] else {}
-            ours = {k: v for k, v in row.items() if k not in ("row", "label", "same_run")}
+            ours = {k: v for k, v in row.items() if k not in ("row", "label", "ours", "same_run")}
             assert ours == numbers | shared
 
 
@@ -64,9 +64,11 @@ def test_pairs_and_series_name_rows_of_the_table(name):
     rows = {row.row: row for row in published.table(name)}
     for first, second in published.pairs(name):
         # What a pair claims must be printed for both.
-        assert "test_ppl" in rows[first].metrics and "test_ppl" in rows[second].metrics
+        claimed = {"ppl": "test_ppl", "bleu": "newstest2017_bleu"}[published.metric(name)]
+        assert claimed in rows[first].metrics and claimed in rows[second].metrics
     drawn = [slug for series in published.series(name) for slug in series.rows]
-    assert len(drawn) == len(set(drawn)) and (not drawn or set(drawn) == set(rows))
+    sized = {row.row for row in rows.values() if "total" in row.parameters}
+    assert len(drawn) == len(set(drawn)) and (not drawn or set(drawn) == sized)
     for series in published.series(name):
         sizes = [rows[slug].parameters["total"] for slug in series.rows]
         assert sizes == sorted(sizes)
@@ -111,6 +113,33 @@ def test_contradictions_of_the_wikitext_103_tables():
     for part in ("48.69 M (1a) and 49.55 M (5)", "40.46 M in 1a", "(k + n) m + n^2 + 12,000"):
         assert sum(part in text for text in texts) == 1
     assert published.contradictions("2") == texts[-1:] and "1.92 M" in texts[-1]
+
+
+def test_table_3_compares_bleu_and_the_others_perplexity():
+    assert {name: published.metric(name) for name in published.names()} == {
+        name: "bleu" if name == "3" else "ppl" for name in published.names()
+    }
+    for name in published.names():
+        ends = {m.rpartition("_")[2] for row in published.table(name) for m in row.metrics}
+        assert ends == {published.metric(name)}
+
+
+def test_table_3_claims_what_the_unit_adds_to_the_authors_own_run():
+    assert published.pairs("3") == [("transformer_define", "transformer")]
+    assert published.data("3") == "wmt14-en-de"
+    # Rows of one size by several authors are no curve.
+    assert [(s.label, s.joined) for s in published.series("3")] == [
+        ("Transformer", False),
+        ("Transformer + DeFINE", True),
+    ]
+    assert all(series.joined for name in ("1a", "2") for series in published.series(name))
+
+
+def test_our_run_of_the_authors_row_is_not_called_theirs():
+    labels = published.our_labels("3")
+    assert labels["transformer"] == "Transformer"
+    others = {row.row: row.label for row in published.table("3") if row.row != "transformer"}
+    assert {row: label for row, label in labels.items() if row != "transformer"} == others
 
 
 def test_translation_rows_have_bleu():

@@ -138,6 +138,109 @@ def test_the_final_scores_are_those_of_the_first_protocol_and_of_no_other(tmp_pa
         records.write(tmp_path / "record.json", record)
 
 
+TRANSLATIONS = {
+    "beam_5": ({"beam": 5, "cache": True}, {"newstest2014": 25.5, "newstest2017": 26.25}),
+    "beam_4": ({"beam": 4, "cache": True}, {"newstest2014": 25.25, "newstest2017": 27.0}),
+}
+
+
+def test_translations_are_read_and_the_first_is_the_bleu_of_the_run(tmp_path, put):
+    record = records.read(put(tmp_path, table="3", curve=(9.0,), translations=TRANSLATIONS))
+    assert record.translation == "beam_5" and list(record.translations) == list(TRANSLATIONS)
+    assert record.translation_scores["newstest2014"]["sentences"] == 2_737
+    assert record.metrics == {
+        "valid_ppl": pytest.approx(9.0),
+        "test_ppl": pytest.approx(116.0),
+        "newstest2014_bleu": 25.5,
+        "newstest2017_bleu": 26.25,
+    }
+    plain = records.read(put(tmp_path, seed=2))
+    assert (plain.translation, plain.translations, plain.translation_scores) == (None, {}, {})
+    cut_short = put(tmp_path, seed=3, status="interrupted", translations=TRANSLATIONS)
+    assert records.read(cut_short).metrics == {}
+
+
+SCORES = ("beam_5", "scores", "newstest2017")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ((), {}, "field 'translations' is empty; leave it out"),
+        ((), [], "field 'translations' must be an object"),
+        (("",), {"settings": {}, "scores": {}}, "field 'translations' has '', no file name"),
+        (("../a",), {"settings": {}, "scores": {}}, "field 'translations' has '../a', no file"),
+        (("beam_5", "settings"), 5, "translations.beam_5.settings' is 5, not of type dict"),
+        (("beam_4", "settings", "beam"), [4], r"beam_4.settings.beam' is \[4\], not a plain value"),
+        (("beam_5", "scores"), {}, "translations.beam_5.scores' is empty"),
+        (SCORES, {}, "scores.newstest2017.sentences' is missing"),
+        ((*SCORES, "sentences"), 3_003, "beam_4.scores' has .*3004.*, 'beam_5', .*3003"),
+        ((*SCORES, "sentences"), 0.5, "newstest2017.sentences' is 0.5, not a whole number"),
+        ((*SCORES, "seconds"), -1.0, "newstest2017.seconds' is -1.0, which must not be negative"),
+        ((*SCORES, "hypotheses_sha256"), "00", "hypotheses_sha256' is '00', not 64 hexadecimal"),
+        ((*SCORES, "hypotheses_sha256"), "G" * 64, "sha256' is 'GG*', not 64 hexadecimal"),
+        ((*SCORES, "bleu", "score"), 100.01, "newstest2017.bleu.score' is 100.01, above 100"),
+        ((*SCORES, "bleu", "score"), -0.01, "newstest2017.bleu.score' is -0.01, which must not"),
+        ((*SCORES, "bleu", "mean"), math.nan, "bleu.mean' is nan, not a finite number"),
+        ((*SCORES, "chrf", "half_width"), math.inf, "chrf.half_width' is inf, not a finite"),
+        ((*SCORES, "chrf", "signature"), "", "newstest2017.chrf.signature' is empty"),
+        ((*SCORES, "bleu_compound_split"), None, "bleu_compound_split' must be an object"),
+    ],
+)
+def test_a_faulty_translation_is_refused(tmp_path, path, value, sentence, make_record):
+    record = make_record(translations=TRANSLATIONS)
+    _set(record, ("translations", *path), value)
+    with pytest.raises(InputError, match=sentence):
+        records.write(tmp_path / "record.json", record)
+
+
+def test_translations_have_the_same_sets(tmp_path, make_record):
+    for name in TRANSLATIONS:
+        record = make_record(translations=TRANSLATIONS)
+        del record["translations"][name]["scores"]["newstest2014"]
+        with pytest.raises(InputError, match="beam_4.scores' has the sentences .*, 'beam_5', "):
+            records.write(tmp_path / "record.json", record)
+
+
+def test_a_set_without_sentences_is_no_score(tmp_path, make_record):
+    record = make_record(translations=TRANSLATIONS)
+    for translation in record["translations"].values():
+        translation["scores"]["newstest2014"]["sentences"] = 0
+    with pytest.raises(InputError, match="newstest2014.sentences' is 0: a number from nothing"):
+        records.write(tmp_path / "record.json", record)
+
+
+def test_sacrebleus_perfect_score_is_no_error(tmp_path, make_record):
+    record = make_record(translations=TRANSLATIONS)
+    record["translations"]["beam_5"]["scores"]["newstest2014"]["bleu"]["score"] = 100.00000000000004
+    records.write(tmp_path / "record.json", record)
+
+
+def test_two_translations_of_one_run_in_one_folder_are_refused(tmp_path, put):
+    put(tmp_path / "a", translations=TRANSLATIONS)
+    put(tmp_path / "b", translations=TRANSLATIONS)
+    assert len(records.find([tmp_path])) == 1
+    other = {"beam_5": ({"beam": 5, "cache": True}, {"newstest2014": 25.5, "newstest2017": 26.0})}
+    put(tmp_path / "c", translations=other)
+    with pytest.raises(InputError, match="seed 1, with different results"):
+        records.find([tmp_path])
+
+
+def test_the_counts_of_a_pair_corpus_go_together(tmp_path, make_record):
+    record = make_record(translations=TRANSLATIONS)
+    data = record["provenance"]["data"]
+    data["pairs"]["train"] = "many"
+    with pytest.raises(InputError, match="provenance.data.pairs.train' is 'many'"):
+        records.write(tmp_path / "record.json", record)
+    data["pairs"] = {"train": 29_000}
+    del data["source_types"]
+    with pytest.raises(InputError, match="provenance.data.source_types' is missing"):
+        records.write(tmp_path / "record.json", record)
+    del data["pairs"]
+    data["sets"] = [{"set": "val"}]
+    records.write(tmp_path / "record.json", record)
+
+
 def test_final_tokens_of_an_unknown_split_are_refused(tmp_path, make_record):
     record = make_record()
     del record["provenance"]["data"]["tokens"]["test"]

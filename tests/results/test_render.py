@@ -131,8 +131,111 @@ def test_the_protocol_is_named_with_its_rows_where_there_are_several(tmp_path, p
 
 def test_bleu_tables_render():
     text = FORMATS["terminal"](compare("3", []))
-    assert "Table 3, scale paper, data wmt14_en_de: BLEU" in text
+    assert "Table 3, scale paper, data wmt14-en-de: BLEU" in text
     assert "27.01" in text and "28.25" in text and "newstest2017" in text
+
+
+def _cells(text):
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_sets_that_only_one_side_has_take_one_column(translation_runs):
+    text = FORMATS["markdown"](compare("3", records.find([translation_runs])))
+    assert text.startswith("### Table 3, scale mini, data multi30k: BLEU\n")
+    header, _, *rows = _cells(text)
+    assert header == [
+        "row", "newstest2014 paper", "newstest2017 paper", "val ours†", "test_2016_flickr ours†",
+        "M par. paper", "M par. ours", "n", "status",
+    ]  # fmt: skip
+    assert rows[0][1:5] == ["27.30", "-", "-", "-"]
+    # 33, 34.5 and 33.6: mean 33.7, squares 0.49 + 0.64 + 0.01.
+    assert rows[3] == [
+        "Transformer (authors' run)", "25.01", "25.81", "32.20±0.75", "33.70±0.75", "92.00",
+        "1.64", "3", "finished",
+    ]  # fmt: skip
+    assert rows[5][:5] == ["transformer_linear (control)", "-", "-", "31.05±0.78", "32.55±0.78"]
+    assert (
+        "\n† not comparable: the paper trained at scale paper on wmt14-en-de, these runs at scale "
+        "mini on multi30k.\n"
+    ) in text
+    assert "\ntranslation: beam_5.\n" in text and "protocol" not in text and "ppl" not in text
+
+
+def test_sets_of_both_sides_have_a_difference(tmp_path, put):
+    scores = {"newstest2014": 26.01, "newstest2017": 28.5, "val": 30.0}
+    ways = {"beam_5": ({"beam": 5}, scores)}
+    corpus = {"table": "3", "row": "transformer_define", "data": "wmt14-en-de"}
+    put(tmp_path, **corpus, scale="paper", translations=ways)
+    text = FORMATS["markdown"](compare("3", records.find([tmp_path])))
+    header, _, *rows = _cells(text)
+    assert header[1:8] == [
+        "newstest2014 paper", "newstest2014 ours", "newstest2014 diff.",
+        "newstest2017 paper", "newstest2017 ours", "newstest2017 diff.", "val ours",
+    ]  # fmt: skip
+    assert rows[-1][1:8] == ["27.01", "26.01", "-1.00", "28.25", "28.50", "+0.25", "30.00"]
+    assert "not comparable" not in text
+    put(tmp_path, **corpus, scale="mini", translations=ways)
+    (mini,) = _cells(FORMATS["markdown"](compare("3", records.find([tmp_path]), ["mini"])))[:1]
+    assert mini[3] == "newstest2014 diff.†" and mini[7] == "val ours†"
+
+
+def test_bleu_in_latex_and_on_the_terminal(translation_runs):
+    rows = compare("3", records.find([translation_runs]))
+    latex_lines = FORMATS["latex"](rows).splitlines()
+    assert latex_lines[2].startswith(r"  \caption{Table 3, scale mini, data multi30k: BLEU. ours")
+    assert r"test\_2016\_flickr ours\textdagger{}" in latex_lines[5]
+    assert (
+        r"    Transformer + DeFINE & 27.01 & 28.25 & 34.13$\pm$0.55 & 35.63$\pm$0.55 & 68.00 "
+        r"& 2.04 & 3 & finished \\"
+    ) in latex_lines
+    terminal = [line.rstrip() for line in FORMATS["terminal"](rows).splitlines()]
+    assert terminal[0] == "Table 3, scale mini, data multi30k: BLEU"
+    assert max(map(len, terminal)) <= 100
+    assert any("35.63±0.55" in line and "68.00" in line for line in terminal)
+
+
+OLD_COLUMNS = [
+    "table", "row", "label", "kind", "scale", "data", "status", "seeds", "comparable",
+    *(
+        f"{before}{metric}{after}"
+        for metric in ("valid_ppl", "test_ppl", "newstest2014_bleu", "newstest2017_bleu")
+        for before, after in (
+            ("published_", ""), ("", "_mean"), ("", "_std"), ("", "_n"), ("", "_difference")
+        )
+    ),
+]  # fmt: skip
+
+
+def test_csv_columns_of_further_sets_follow_those_of_all_tables(mini_runs, translation_runs):
+    found = records.find([mini_runs])
+    old = FORMATS["csv"](compare("1c", found)).splitlines()[0].split(",")
+    assert old[: len(OLD_COLUMNS)] == OLD_COLUMNS
+    assert old[len(OLD_COLUMNS)] == "published_parameters_define"
+    text = FORMATS["csv"](compare("1c", found) + compare("3", found))
+    lines = list(csv.DictReader(io.StringIO(text)))
+    new = [column for column in lines[0] if column not in old]
+    assert new == [
+        f"{before}{name}_bleu{after}"
+        for name in ("val", "test_2016_flickr")
+        for before, after in (
+            ("published_", ""), ("", "_mean"), ("", "_std"), ("", "_n"), ("", "_difference")
+        )
+    ]  # fmt: skip
+    (define,) = [line for line in lines if line["row"] == "transformer_define"]
+    assert float(define["test_2016_flickr_bleu_mean"]) == pytest.approx(106.9 / 3)
+    assert float(define["valid_ppl_mean"]) == pytest.approx(11.2)
+    assert define["published_newstest2017_bleu"] == "28.25" and define["protocol"] == "beam_5"
+    assert define["newstest2017_bleu_mean"] == define["published_val_bleu"] == ""
+
+
+def test_json_has_bleu_beside_the_perplexity_of_subwords(translation_runs):
+    entries = json.loads(FORMATS["json"](compare("3", records.find([translation_runs]))))
+    plain = next(entry for entry in entries if entry["row"] == "transformer")
+    assert list(plain["ours"]) == ["valid_ppl", "test_ppl", "val_bleu", "test_2016_flickr_bleu"]
+    assert plain["ours"]["val_bleu"]["mean"] == pytest.approx(32.2)
+    assert plain["published"] == {"newstest2014_bleu": 25.01, "newstest2017_bleu": 25.81}
+    assert plain["difference"] == {}
 
 
 @pytest.mark.parametrize(

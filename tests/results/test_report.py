@@ -207,6 +207,77 @@ def test_a_table_without_published_speeds_or_sizes_has_neither(here, mini_runs):
     assert "## Evaluation protocols" not in text and "## One paper-scale step" not in text
 
 
+TRANSLATED = "records/transformer_define/mini/multi30k/seed_2"
+
+
+def test_a_table_of_translations_is_reported(here, translation_runs):
+    write_report("3", None, "3")
+    text = (here / "3" / "README.md").read_text()
+    chapters = [line for line in text.splitlines() if line.startswith("## ")]
+    assert chapters == [
+        "## What was run",
+        "## Results",
+        "## Paired differences",
+        "## Translation scores",
+        "## Runs",
+    ]
+    assert (
+        "* corpus: 29,000 train, 1,014 valid, 1,000 test pairs; 929,589 train, 73,760 valid, 82,430 "
+        "test target tokens; 8,000 source and 10,000 target types\n"
+    ) in text
+    assert "![Validation perplexity of target subwords by epoch](valid_ppl.png)" in text
+    assert "![BLEU by total parameters](params_bleu.png)" in text
+    assert (here / "3" / "params_bleu.svg").is_file()
+    assert not (here / "3" / "params_ppl.png").exists()
+    assert _cells(text, "Runs")[0][:5] == ["Transformer", "1", "finished", "11.10", "10.50"]
+    assert "\nPerplexity and tokens are those of target subwords.\n" in text
+    assert text.count("Transformer (authors' run)") == 1  # beside the paper's number
+
+
+def test_the_headlines_hypotheses_are_kept_with_the_record(here, translation_runs):
+    write_report("3", None, "3")
+    first = _files(here / "3")
+    run = translation_runs / "table_3/transformer_define/mini/seed_2"
+    for name in ("val", "test_2016_flickr"):
+        relative = f"hypotheses/beam_5/{name}.txt"
+        assert first[f"{TRANSLATED}/{relative}"] == (run / relative).read_bytes()
+    kept = [name for name in first if name.endswith(".txt")]
+    assert len(kept) == 2 * 8 and all("/beam_5/" in name for name in kept)
+    translation_runs.rename(here / "gone")
+    write_report("3", ["3"], "3")
+    again = _files(here / "3")
+    assert again.keys() == first.keys()
+    assert {name for name in first if again[name] != first[name]} == {"README.md"}  # its command
+
+
+def test_hypotheses_that_were_not_scored_are_refused(here, translation_runs):
+    path = translation_runs / "table_3/transformer_define/mini/seed_2/hypotheses/beam_5/val.txt"
+    scored = path.read_bytes()
+    path.write_bytes(scored[:-1])
+    with pytest.raises(InputError, match="val.txt has the SHA-256 .*, but the scores in .*seed_2"):
+        write_report("3", None, "3")
+    path.unlink()
+    with pytest.raises(InputError, match="beam_5/val.txt is missing; .*record.json has scores"):
+        write_report("3", None, "3")
+    assert not (here / "3").exists()
+    path.write_bytes(scored)
+    write_report("3", None, "3")
+    # The report's own copies count as well.
+    (here / "3" / TRANSLATED / "hypotheses/beam_5/val.txt").write_text("other\n")
+    with pytest.raises(InputError, match="3/records/.*val.txt has the SHA-256"):
+        write_report("3", ["3"], "3")
+
+
+def test_tests_of_the_folder_are_shown(here, translation_runs):
+    (here / "3" / "significance").mkdir(parents=True)
+    (here / "3" / "significance" / "define.json").write_text("{}")
+    with pytest.raises(
+        InputError, match="define.json: field 'schema' is missing; run define score"
+    ):
+        write_report("3", None, "3")
+    assert [path.name for path in (here / "3").iterdir()] == ["significance"]
+
+
 def test_steps_and_evaluations_of_the_folder_are_shown(here, put, make_step, make_evaluation):
     put(here / "runs", table="1a", row="lstm_r2", data="wikitext-2", curve=(99.0,))
     for folder, content in (("steps", make_step()), ("evaluations", {})):

@@ -62,6 +62,44 @@ def test_every_field_is_required(tmp_path, make_step):
             steps.read(_write(tmp_path, step, "step"))
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("max_tokens", 0, "field 'max_tokens' is 0"),
+        ("update_freq", 0, "field 'update_freq' is 0"),
+        ("sentences", 0, "field 'sentences' is 0"),
+        ("source_tokens", "many", "field 'source_tokens' is 'many'"),
+        ("target_tokens", 4_097, "'target_tokens' is 4097, more than the 4096 of an update with"),
+        ("tokens_per_update", 4_097, "is 4097, but max_tokens x update_freq is 4096"),
+        (
+            "paper_tokens_per_update",
+            4_095,
+            "'tokens_per_update' is 4096, more than the paper's 4095",
+        ),
+        ("paper_tokens_per_update", None, "field 'paper_tokens_per_update' is None"),
+        ("updates", 0, "field 'updates' is 0"),
+    ],
+)
+def test_a_faulty_field_of_a_translation_step_is_named(
+    tmp_path, make_batch_step, field, value, sentence
+):
+    with pytest.raises(InputError, match=sentence):
+        steps.read(_write(tmp_path, make_batch_step() | {field: value}))
+
+
+def test_every_field_of_a_translation_step_is_required(tmp_path, make_batch_step):
+    for field in make_batch_step().keys() - {"max_tokens"}:
+        step = make_batch_step()
+        del step[field]
+        with pytest.raises(InputError, match=f"field '{field}' is missing"):
+            steps.read(_write(tmp_path, step, "step"))
+    # Without its batch it is taken for a step of streams.
+    step = make_batch_step()
+    del step["max_tokens"]
+    with pytest.raises(InputError, match="field 'streams' is missing"):
+        steps.read(_write(tmp_path, step, "step"))
+
+
 def test_no_json_and_no_folder(tmp_path):
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(InputError, match="a.json is not a step record: it is not valid JSON"):
@@ -126,6 +164,44 @@ def test_devices_are_never_compared(tmp_path, make_step):
         ("R3", "1.00", "R3")
     ]
     assert [row[0] for row in _cells(text.split("### cpu")[1])] == ["R2"]
+
+
+def test_translation_steps_have_tokens_instead_of_streams(tmp_path, make_batch_step):
+    _write(tmp_path, make_batch_step())
+    _write(tmp_path, make_batch_step("transformer_define", ms_per_update=(1250.0,) * 3))
+    whole = {"update_freq": 16, "tokens_per_update": 32_768, "source_tokens": 30_000.4}
+    _write(tmp_path, make_batch_step("transformer_linear") | whole)
+    text = "\n".join(steps.chapter(steps.read_steps(tmp_path, "3")))
+    header = next(line for line in text.splitlines() if line.startswith("| row"))
+    assert [cell.strip() for cell in header.strip("|").split("|")] == [
+        "row", "tokens per update", "batches", "sentences", "source", "target", "ms per update",
+        "ratio ours", "ratio to", "peak GiB", "last loss",
+    ]  # fmt: skip
+    assert _cells(text) == [
+        ["Transformer", "4,096 of 32,768", "2", "144", "3,811", "3,902", "1,000.0", "1.00",
+         "Transformer", "3.50", "8.125"],
+        ["Transformer + DeFINE", "4,096 of 32,768", "2", "144", "3,811", "3,902", "1,250.0", "1.25",
+         "Transformer", "3.50", "8.125"],
+        ["transformer_linear", "32,768 of 32,768", "16", "144", "30,000", "3,902", "1,000.0",
+         "1.00", "transformer_linear", "3.50", "8.125"],
+    ]  # fmt: skip
+    assert "The paper's batch was cut from 32,768 to 4,096 tokens: Transformer, Transf" in text
+    assert "the table's first with equal batches;" in text and "streams" not in text
+    _write(tmp_path, make_batch_step(), "again")
+    with pytest.raises(InputError, match="row 'transformer' with the same batches on the same dev"):
+        steps.read_steps(tmp_path, "3")
+
+
+def test_steps_of_both_forms_have_a_table_each(tmp_path, make_step, make_batch_step):
+    _write(tmp_path, make_step("transformer_linear", table="3"))
+    _write(tmp_path, make_batch_step())
+    text = "\n".join(steps.chapter(steps.read_steps(tmp_path, "3")))
+    streams, batches = (part.splitlines() for part in text.split("| row ")[1:])
+    assert [line.split("|")[1].strip() for line in (streams[2], batches[2])] == [
+        "transformer_linear",
+        "Transformer",
+    ]
+    assert "equal streams and tokens / batches;" in text
 
 
 def test_a_control_has_no_number_of_the_papers(tmp_path, make_step):

@@ -165,6 +165,93 @@ def test_a_wide_range_has_logarithmic_axes(tmp_path, make_record):
     assert (paper.get_xscale(), paper.get_yscale()) == ("linear", "linear")
 
 
+def test_bleu_is_that_of_each_panels_test_set(translation_runs):
+    ours, paper = tradeoff.tradeoff_figure("3", records.find([translation_runs])).axes
+    assert ours.get_title() == "ours: scale mini, data multi30k"
+    assert paper.get_title() == "the paper: data wmt14-en-de"
+    assert ours.get_ylabel() == "BLEU on test_2016_flickr"
+    assert paper.get_ylabel() == "BLEU on newstest2017"
+    assert _drawn(ours) == {
+        "Transformer": [(1.64, pytest.approx(33.7))],
+        "Transformer + DeFINE": [(2.04, pytest.approx(106.9 / 3))],
+        "control": [(2.04, pytest.approx(32.55))],
+    }
+    (bars,) = ours.containers[1].lines[2]
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[35.0, 36.0]]
+    assert _drawn(paper) == {
+        "Transformer": [(90.0, 28.3), (92.0, 28.09), (92.0, 25.81)],
+        "Transformer + DeFINE": [(68.0, 28.25)],
+    }
+    # No line between models of one size by different authors.
+    assert paper.containers[0].lines[0].get_linestyle() == "None"
+    assert [text.get_text() for text in ours.texts] == [
+        "Transformer",
+        "Transformer + DeFINE",
+        "transformer_linear",
+    ]
+    assert [text.get_text() for text in paper.texts] == [
+        "Transformer + SRU (Lei et al. 2018)",
+        "Transformer (OpenNMT, Klein et al. 2017)",
+        "Transformer (authors' run)",
+        "Transformer + DeFINE",
+    ]
+
+
+def test_long_labels_of_translation_rows_are_apart_and_inside(translation_runs):
+    figure = tradeoff.tradeoff_figure("3", records.find([translation_runs]))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert len(boxes) >= 3
+        assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
+        for box in boxes:
+            assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            assert axes.bbox.y0 <= box.y0 and box.y1 <= axes.bbox.y1
+
+
+def _translated(folder, put, row, scores, data="wmt14-en-de", **values):
+    ways = {"beam_5": ({}, scores)}
+    put(folder, table="3", row=row, data=data, translations=ways, **values)
+
+
+def test_the_papers_test_set_goes_before_the_last_one(tmp_path, put):
+    # A set within another is translated with it, and may come last.
+    _translated(tmp_path, put, "transformer", {"newstest2017": 21.0, "newstest2014": 20.0})
+    ours, _ = tradeoff.tradeoff_figure("3", records.find([tmp_path])).axes
+    assert ours.get_ylabel() == "BLEU on newstest2017"
+    assert _drawn(ours)["Transformer"] == [(1.64, 21.0)]
+
+
+def test_a_panel_shows_a_set_that_all_its_runs_have(tmp_path, put):
+    _translated(tmp_path, put, "transformer", {"val": 20.0, "test_2016_flickr": 21.0}, "multi30k")
+    _translated(tmp_path, put, "transformer_define", {"val": 20.5}, "multi30k")
+    ours, _ = tradeoff.tradeoff_figure("3", records.find([tmp_path])).axes
+    assert ours.get_ylabel() == "BLEU on val"
+    _translated(tmp_path, put, "transformer_linear", {"test_2016_flickr": 22.0}, "multi30k")
+    with pytest.raises(InputError, match="on multi30k have no evaluation set in common"):
+        tradeoff.tradeoff_figure("3", records.find([tmp_path]))
+
+
+def test_bleu_may_be_zero_and_its_axis_is_linear(tmp_path, put):
+    _translated(tmp_path, put, "transformer", {"val": 0.0}, "multi30k")
+    _translated(tmp_path, put, "transformer_define", {"val": 30.0}, "multi30k")
+    figure = tradeoff.tradeoff_figure("3", records.find([tmp_path]))
+    style.save(figure, tmp_path / "a.png")
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "linear"]
+
+
+def test_runs_without_translations_are_left_out(tmp_path, put):
+    put(tmp_path, table="3", row="transformer_linear", data="multi30k")
+    found = records.find([tmp_path])
+    assert tradeoff.drawable("3", found) == []
+    with pytest.raises(InputError, match="'3' has no finished run to plot"):
+        tradeoff.tradeoff_figure("3", found)
+    _translated(tmp_path, put, "transformer", {"val": 20.0}, "multi30k")
+    _translated(tmp_path, put, "transformer_define", {"val": 9.0}, "multi30k", status="running")
+    ours, _ = tradeoff.tradeoff_figure("3", records.find([tmp_path])).axes
+    assert list(_drawn(ours)) == ["Transformer"]
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_equal_records_give_equal_files(runs, tmp_path, suffix):
     files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
