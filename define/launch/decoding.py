@@ -100,7 +100,7 @@ def load_model(
         model.cuda()
     generation = OmegaConf.structured(GenerationConfig(beam=decoding.beam))
     model.prepare_for_inference_(DictConfig({"generation": generation}))
-    return model.eval()
+    return model
 
 
 def last_epochs(folder: Path, number: int) -> list[Path]:

@@ -22,6 +22,23 @@ def scored(nll_base_2: float) -> dict[str, float]:
     return {"nll": nll, "ppl": math.exp(nll)}
 
 
+class PeakMemory(Observer):
+    """Keeps the largest peak of CUDA memory; fairseq resets the peak after every update."""
+
+    def __init__(self):
+        self._cuda_mib = 0.0
+
+    def updated(self, update: int, tokens: int, lr: float) -> None:
+        if torch.cuda.is_available():
+            peak = torch.cuda.max_memory_allocated() / 2**20
+            self._cuda_mib = max(self._cuda_mib, peak)
+
+    @property
+    def mib(self) -> float:
+        """On the GPU, or of this process on the CPU; from the start, building included."""
+        return self._cuda_mib or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 class RunObserver(Observer):
     """Keeps the record of one run up to date and shows its progress.
 
@@ -46,7 +63,7 @@ class RunObserver(Observer):
         self.seconds = speed["seconds"]
         self.updates = self.seconds / speed["ms_per_update"] * 1000 if self.seconds else 0.0
         self.tokens = speed["tokens_per_second"] * self.seconds
-        self.peak_cuda_mib = 0.0
+        self._memory = PeakMemory()
         self._mark = time.perf_counter()
         self._epoch_seconds = 0.0
         self._lr = 0.0
@@ -66,9 +83,7 @@ class RunObserver(Observer):
         self.updates += 1
         self.tokens += tokens
         self._lr = lr
-        if torch.cuda.is_available():
-            peak = torch.cuda.max_memory_allocated() / 2**20
-            self.peak_cuda_mib = max(self.peak_cuda_mib, peak)
+        self._memory.updated(update, tokens, lr)
         self._bar.n = update
         self._bar.set_postfix_str(f"{self.tokens / self.seconds:,.0f} tokens/s", refresh=False)
         self._bar.update(0)
@@ -114,9 +129,7 @@ class RunObserver(Observer):
                 "ms_per_update": 1000 * self.seconds / self.updates,
                 "seconds": self.seconds,
             }
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        peak = self.peak_cuda_mib or resident
-        self.record["peak_memory_mib"] = max(self.record["peak_memory_mib"], peak)
+        self.record["peak_memory_mib"] = max(self.record["peak_memory_mib"], self._memory.mib)
         records.write(self.path, self.record)
 
     def close(self) -> None:

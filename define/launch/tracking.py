@@ -1,6 +1,7 @@
 """wandb as a view of the run record; never required, never the place where a number lives."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ class Tracker:
     def log(self, epoch: dict[str, Any]) -> None:
         """An entry of the record's `epochs`."""
 
-    def finish(self, record: dict[str, Any]) -> None:
-        """The finished record."""
+    def finish(self, metrics: Mapping[str, float]) -> None:
+        """The finished record's `metrics`, e.g. {"valid_ppl": ..., "newstest2014_bleu": ...}."""
 
 
 class WandbTracker(Tracker):
@@ -40,9 +41,8 @@ class WandbTracker(Tracker):
         flat |= {f"{s}/ppl": epoch[s]["ppl"] for s in ("train", "valid")}
         self._run.log(flat, step=epoch["updates"])
 
-    def finish(self, record: dict[str, Any]) -> None:
-        for split, score in record["final"].items():
-            self._run.summary[f"final/{split}_ppl"] = score["ppl"]
+    def finish(self, metrics: Mapping[str, float]) -> None:
+        self._run.summary.update({f"final/{name}": value for name, value in metrics.items()})
         self._run.finish()
 
 

@@ -1,6 +1,8 @@
 """fairseq's Transformer (Vaswani et al. 2017) with any of our input layers before both stacks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
@@ -11,6 +13,7 @@ from fairseq.models.transformer import (
     TransformerEncoderBase,
     TransformerModelBase,
 )
+from fairseq.models.transformer.transformer_config import DecoderConfig, EncDecBaseConfig
 from torch import nn
 
 from define.core.embedding import DefineEmbedding
@@ -52,24 +55,28 @@ class DefineTransformerConfig(InputConfig, FairseqDataclass):
 
     def transformer_config(self) -> TransformerConfig:
         """fairseq's own config; our input layers scale for themselves."""
-        config = TransformerConfig(
+        stack = {
+            "embed_dim": self.model_dim,
+            "ffn_embed_dim": self.inner_dim,
+            "attention_heads": self.heads,
+            "normalize_before": self.pre_norm,
+        }
+        return TransformerConfig(
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
             activation_dropout=self.activation_dropout,
+            # The defaults are classes, which all configs of the process would share.
+            encoder=EncDecBaseConfig(layers=self.encoder_layers, **stack),
+            decoder=DecoderConfig(
+                layers=self.decoder_layers,
+                input_dim=self.model_dim,
+                output_dim=self.map_dim if self.shares_output else self.model_dim,
+                **stack,
+            ),
             max_source_positions=self.max_source_positions,
             max_target_positions=self.max_target_positions,
             no_scale_embedding=True,
         )
-        for stack, layers in (
-            (config.encoder, self.encoder_layers),
-            (config.decoder, self.decoder_layers),
-        ):
-            stack.embed_dim, stack.ffn_embed_dim = self.model_dim, self.inner_dim
-            stack.layers, stack.attention_heads = layers, self.heads
-            stack.normalize_before = self.pre_norm
-        config.decoder.input_dim = self.model_dim
-        config.decoder.output_dim = self.map_dim if self.shares_output else self.model_dim
-        return config
 
     @property
     def shares_output(self) -> bool:
@@ -89,7 +96,10 @@ def check(config: DefineTransformerConfig) -> None:
         InputError: a value that breaks a rule.
     """
     require_choice("share", config.share, SHARES)
-    for name in ("inner_dim", "heads", "encoder_layers", "decoder_layers"):
+    for name in (
+        *("inner_dim", "heads", "encoder_layers", "decoder_layers"),
+        *("max_source_positions", "max_target_positions"),
+    ):
         if getattr(config, name) < 1:
             raise InputError(f"{name} = {getattr(config, name)} must be at least 1")
     for name in ("dropout", "attention_dropout", "activation_dropout"):
@@ -100,10 +110,9 @@ def check(config: DefineTransformerConfig) -> None:
             f"the input layer gives {config.input_dim} dimensions, but model_dim = "
             f"{config.model_dim}; make reduce_dim (for a table alone: map_dim) equal to it"
         )
-    if config.model_dim % (2 * config.heads):
+    if config.model_dim % config.heads:
         raise InputError(
-            f"model_dim = {config.model_dim} must be a multiple of twice the heads "
-            f"({config.heads}), for equal heads and for sines beside cosines"
+            f"model_dim = {config.model_dim} must be a multiple of heads = {config.heads}"
         )
     if config.shares_output and config.map != "standard":
         raise InputError(
@@ -197,17 +206,12 @@ class DefineTransformer(TransformerModelBase):
                 embedding.cache()
 
 
-def _architecture(name: str, **values) -> None:
-    """Registers `--arch name`: the defaults with these values, which options override."""
-
-    @register_model_architecture("define_transformer", name)
-    def set_defaults(args) -> None:
-        for key, value in values.items():
-            setattr(args, key, getattr(args, key, value))
-
-
-_PLAIN = {"input": "table"}
 _TINY = {
+    "map_dim": 32,
+    "expand_dim": 256,
+    "reduce_dim": 128,
+    "max_groups": 8,
+    "width_multiple": 8,
     "model_dim": 128,
     "inner_dim": 256,
     "heads": 4,
@@ -215,4 +219,21 @@ _TINY = {
     "decoder_layers": 4,
     "dropout": 0.3,
 }
-_architecture("define_transformer_plain", **_PLAIN, map_dim=512)
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "define_transformer_plain": {"input": "table", "map_dim": 512},
+    "define_transformer_tiny": _TINY,
+    "define_transformer_tiny_plain": {**_TINY, "input": "table", "map_dim": 128},
+}
+"""Names for fairseq's --arch beside define_transformer -> what differs from the defaults: the sizes
+of Table 3's plain row, and of its DeFINE and plain rows at mini scale. Options override them."""
+
+
+def _register_architecture(name: str, values: Mapping[str, Any]) -> None:
+    @register_model_architecture("define_transformer", name)
+    def set_defaults(args) -> None:
+        for key, value in values.items():
+            setattr(args, key, getattr(args, key, value))
+
+
+for _name, _values in ARCHITECTURES.items():
+    _register_architecture(_name, _values)

@@ -1,11 +1,15 @@
 """fairseq's translation task, observed, in a precision of choice."""
 
+import math
 from dataclasses import dataclass, field
 
+from fairseq.data import FairseqDataset
+from fairseq.data.iterators import EpochBatchIterating
 from fairseq.logging import metrics
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
+from define.errors import InputError
 from define.tasks.observer import AUTOCAST_HELP, Observed, autocast, check_autocast
 
 
@@ -16,21 +20,42 @@ class DefineTranslationConfig(TranslationConfig):
 
 @register_task("define_translation", dataclass=DefineTranslationConfig)
 class DefineTranslationTask(Observed, TranslationTask):
-    """Trains and validates as fairseq's; counts the tokens that validation scores."""
+    """Trains and validates as fairseq's; loses no sentence, and counts the tokens it scores."""
 
     def __init__(self, cfg: DefineTranslationConfig, src_dict, tgt_dict):
         super().__init__(cfg, src_dict, tgt_dict)
         check_autocast(cfg.autocast)
         self._tokens, self._epoch = 0, 1
+        self._iterated: FairseqDataset | None = None
+
+    def get_batch_iterator(
+        self, dataset: FairseqDataset, *args, required_batch_size_multiple: int = 1, **kwargs
+    ) -> EpochBatchIterating:
+        """As fairseq's.
+
+        Raises:
+            InputError: batches are to be multiples of a number, for which fairseq leaves out the
+                last batch, in silence and everywhere (fairseq/data/data_utils.py, batch_by_size).
+        """
+        if required_batch_size_multiple != 1:
+            raise InputError(
+                f"dataset.required_batch_size_multiple = {required_batch_size_multiple} makes "
+                f"fairseq leave out the last sentences, which are the longest; set it to 1 "
+                f"(--required-batch-size-multiple 1)"
+            )
+        self._iterated = dataset
+        return super().get_batch_iterator(dataset, *args, **kwargs)
 
     def begin_epoch(self, epoch, model) -> None:
         super().begin_epoch(epoch, model)
         self._epoch = epoch
         self.observer.begin()
 
-    def train_step(self, sample, model, criterion, *args, **kwargs):
-        self._tokens += sample["ntokens"]
-        return super().train_step(sample, model, self._autocast(criterion), *args, **kwargs)
+    def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        if not ignore_grad:
+            self._tokens += sample["ntokens"]
+        criterion = self._autocast(criterion)
+        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
 
     def valid_step(self, sample, model, criterion):
         return super().valid_step(sample, model, self._autocast(criterion))
@@ -50,12 +75,20 @@ class DefineTranslationTask(Observed, TranslationTask):
         self.observer.updated(update_num + 1, tokens, optimizer.get_lr())
 
     def reduce_metrics(self, logging_outputs, criterion) -> None:
+        totals = {
+            key: sum(float(log.get(key, 0)) for log in logging_outputs)
+            for key in ("nll_loss", "ntokens")
+        }
+        scored = totals["ntokens"]
+        if scored:  # before fairseq's, which would keep three decimals
+            nll = totals["nll_loss"] / scored / math.log(2)
+            metrics.log_scalar("nll_loss", nll, scored, round=None)
         super().reduce_metrics(logging_outputs, criterion)
-        scored = sum(int(log.get("ntokens", 0)) for log in logging_outputs)
-        metrics.log_scalar_sum("scored_tokens", scored)
+        metrics.log_scalar_sum("scored_tokens", int(scored))
 
     def post_validate(self, model, stats, agg) -> None:
-        scored, expected = int(stats["scored_tokens"]), int(self.datasets["valid"].tgt_sizes.sum())
+        # The batches of a validation are made just before it.
+        scored, expected = int(stats["scored_tokens"]), int(self._iterated.tgt_sizes.sum())
         if scored != expected:
             raise RuntimeError(f"validation scored {scored} tokens, the corpus has {expected}")
         self.observer.validated(self._epoch, dict(stats), False)
