@@ -15,6 +15,9 @@ from define.results.records import without_places
 
 PACKAGES = ("define-reproduction", "torch", "fairseq-fixed", "hydra-core", "omegaconf", "numpy")
 
+CORPUS_FACTS = ("name", "sha256", "tokens", "types")
+PAIR_FACTS = ("source_types", "pairs", "dropped", "unknown", "subwords")
+
 
 def now() -> str:
     """This moment, ISO 8601 in UTC."""
@@ -72,7 +75,8 @@ def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, A
         "threads": threads,
         "python": platform.python_version(),
         "versions": versions(),
-        "data": {key: corpus_meta[key] for key in ("name", "sha256", "tokens", "types")},
+        "data": {key: corpus_meta[key] for key in CORPUS_FACTS}
+        | {key: corpus_meta[key] for key in PAIR_FACTS if key in corpus_meta},
         "started": now(),
         "finished": None,
     }

@@ -6,19 +6,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from fairseq.optim import build_optimizer
+from fairseq.optim.lr_scheduler import build_lr_scheduler
 from fairseq.trainer import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from define.data import corpora
+from define.data import corpora, pairs
+from define.data.binarise import write_dataset, write_dictionary
 from define.data.prepare import prepare
+from define.errors import InputError
 from define.launch.compose import SCALES, compose, configs_folder, fairseq_config
-from define.launch.counting import parameters
+from define.launch.counting import corpus_types, parameters
 
 EXPERIMENTS = sorted(
     str(path.relative_to(configs_folder() / "experiment").with_suffix(""))
     for path in (configs_folder() / "experiment").glob("*/*.yaml")
 )
 TABLES = sorted({experiment.partition("/")[0] for experiment in EXPERIMENTS})
+PAIR_CORPORA = ("grammar", "multi30k", "wmt14-en-de")
 PAPER_ROWS = ("table_1c/awd_lstm", "table_1c/awd_lstm_define")
 CORPORA = {"ptb": 10_000, "python_docs": 10_000, "wikitext-2": 33_278, "wikitext-103": 267_735}
 TOTALS = {"table_1c/awd_lstm": 24_221_600, "table_1c/awd_lstm_define": 20_920_224}
@@ -35,7 +40,23 @@ def wide_data(tmp_path_factory) -> Path:
             spec = corpora.CorpusSpec(name, "Synthetic", "None.", generate=lambda text=lines: text)
             patch.setitem(corpora.REGISTRY, name, spec)
             assert prepare(name, root / name).types == types
+    for name in PAIR_CORPORA:
+        write_pairs(name, root / name)
     return root
+
+
+def write_pairs(name: str, folder: Path) -> None:
+    """Nine sentence pairs with dictionaries of the real sizes, as fairseq reads them."""
+    spec = pairs.get_pairs(name)
+    folder.mkdir()
+    for side, language in (("source", spec.source), ("target", spec.target)):
+        dictionary = folder / f"dict.{language}.txt"
+        words = {f"{side}{i}": 1 for i in range(spec.types[side] - 4)}  # and the special symbols
+        assert write_dictionary(words, dictionary) == spec.types[side]
+        sentences = [list(words)[i : i + 5] for i in range(9)]
+        for split in ("train", "valid", "test"):
+            stem = folder / f"{split}.{spec.source}-{spec.target}.{language}"
+            assert write_dataset(sentences, dictionary, stem)["unknown"] == 0
 
 
 def build(config: DictConfig) -> Trainer:
@@ -54,14 +75,16 @@ def test_every_config_composes_and_takes_a_step(experiment, scale, wide_data, mo
     monkeypatch.setenv("DEFINE_DATA", str(wide_data))
     # The models have their full size; only the text of a step is cut short. Nine streams begin in
     # all clusters of types.
-    short = ["dataset.batch_size=9", "task.bptt=5", "task.random_bptt=false", "common.cpu=true"]
-    config = compose([f"experiment={experiment}", f"scale={scale}", *short])
+    short = ["dataset.batch_size=9", "task.bptt=5", "task.random_bptt=false"]
+    if experiment.startswith("table_3"):
+        short = ["dataset.max_tokens=64", "run.tokens_per_update=64"]
+    config = compose([f"experiment={experiment}", f"scale={scale}", "common.cpu=true", *short])
     assert f"{config.run.table}/{config.run.row}" == experiment.removeprefix("table_")
     assert config.run.scale == scale
     assert list(config.optimization.lr) != [0.25]  # what fairseq takes where none is set
     trainer = build(config)
     before = [p.detach().clone() for p in trainer.model.parameters()]
-    counted = parameters(config.model, trainer.task.num_types)
+    counted = parameters(config.model, corpus_types(config.run.corpus))
     assert sum(p.numel() for p in before) == counted["total"]
     batches = trainer.get_train_iterator(1).next_epoch_itr()
     for _ in range(2):  # Adam's warm-up starts from a learning rate of zero
@@ -186,12 +209,76 @@ def test_table_2_at_the_paper_scale_is_dai_et_al_2019(row, n, define):
     assert config.run.protocols.training_lengths == {"window": 150}
 
 
+@pytest.mark.parametrize("row", ["transformer", "transformer_define", "transformer_linear"])
+def test_table_3_at_the_paper_scale_is_opennmt(row):
+    config = compose([f"experiment=table_3/{row}", "scale=paper"])
+    assert config.seed == config.common.seed == 3435
+    assert config.run.corpus == "wmt14-en-de"
+    assert (config.task.source_lang, config.task.target_lang) == ("en", "de")
+    assert config.optimizer._name == "adam"
+    assert (config.optimizer.adam_betas, config.optimizer.adam_eps) == ("(0.9, 0.998)", 1e-9)
+    assert (config.optimizer.weight_decay, config.optimization.clip_norm) == (0, 0)
+    assert config.optimization.max_update == 200_000
+    assert (config.dataset.max_tokens, config.run.tokens_per_update) == (4096, 4096 * 4 * 2)
+    assert list(config.optimization.update_freq) == [8]  # on one device
+    assert config.criterion._name == "label_smoothed_cross_entropy"
+    assert config.criterion.label_smoothing == 0.1
+    model = config.model
+    assert (model.model_dim, model.inner_dim, model.heads) == (512, 2048, 8)
+    assert (model.encoder_layers, model.decoder_layers) == (6, 6)
+    assert (model.dropout, model.attention_dropout, model.activation_dropout) == (0.1, 0.1, 0.1)
+    assert (model.share, model.pre_norm, model.output_bias) == ("none", True, True)
+    n = 512 if row == "transformer" else 128
+    assert (model.map, model.map_dim) == ("standard", n)
+    if row == "transformer_define":
+        unit = model.input, model.expand_dim, model.reduce_dim, model.depth
+        assert unit == ("define", 1024, 512, 3)
+    assert config.run.translations == {"beam_5": {"beam": 5, "length_penalty": 1.0}}
+
+
+def test_the_rate_of_table_3_is_noam():
+    config = compose(["experiment=table_3/transformer", "scale=paper"])
+    schedule = build_lr_scheduler(
+        config.lr_scheduler, build_optimizer(config.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    )
+    assert config.lr_scheduler._name == "inverse_sqrt"
+    for update in (1, 2, 100, 4000, 7999, 8000, 8001, 50_000, 200_000):
+        noam = 2 * 512**-0.5 * min(update**-0.5, update * 8000**-1.5)
+        assert schedule.step_update(update - 1) == pytest.approx(noam, rel=1.3e-4)
+
+
+@pytest.mark.parametrize(("devices", "batches"), [(1, 8), (2, 4), (4, 2), (8, 1)])
+def test_an_update_has_as_many_tokens_on_any_number_of_devices(devices, batches):
+    world = f"distributed_training.distributed_world_size={devices}"
+    config = compose(["experiment=table_3/transformer", "scale=paper", world])
+    assert list(config.optimization.update_freq) == [batches]
+
+
+def test_tokens_that_no_whole_number_of_batches_has_are_refused():
+    world = "distributed_training.distributed_world_size=3"
+    rule = "run.tokens_per_update = 32768 must be a multiple of dataset.max_tokens = 4096 times 3"
+    with pytest.raises(InputError, match=rule):
+        compose(["experiment=table_3/transformer", "scale=paper", world])
+
+
+def test_fairseqs_recipe_is_an_option():
+    config = compose(["experiment=table_3/transformer", "scale=paper", "recipe/table_3=fairseq"])
+    assert config.run.corpus == "wmt14-en-de-fairseq"
+    assert list(config.lr_scheduler.lr) == [5e-4]
+    assert (config.lr_scheduler.warmup_updates, config.lr_scheduler.warmup_init_lr) == (4000, 1e-7)
+    assert (config.optimizer.adam_betas, config.run.tokens_per_update) == ("(0.9, 0.98)", 32_768)
+    assert (config.model.share, config.model.pre_norm) == ("all", False)
+    assert not config.model.output_bias
+    assert config.run.translations == {"beam_4": {"beam": 4, "length_penalty": 0.6}}
+
+
 UNIT = {"input", "reduce_dim", "depth", "max_groups", "transformation", "connection"}
 UNIT |= {"expand_dim", "unit_norm", "unit_activation"}
 FREE = {
     "table_1a": {"map", "output", "map_dim", "scale_embedding"},
     "table_1c": {"map_dim"},
     "table_2": {"map_dim", "projected_dim", "model_dim", "inner_dim"},
+    "table_3": {"map_dim"},
 }
 """Table -> what its rows differ in beside the unit and the learning rate."""
 
