@@ -181,6 +181,6 @@ def _notes(section: Sequence[ComparisonRow]) -> list[str]:
     sets = ", ".join(metric.removesuffix("_bleu") for metric in others)
     test_set = headline_metric(section[0].table).removesuffix("_bleu")
     return [
-        f"The paper has no {sets}: beside them stands its difference on its test set, {test_set}; "
-        "only the direction can be compared."
+        f"On {sets}, which the paper does not have, its difference is that on its test set, "
+        f"{test_set}; only the direction can be compared."
     ]

@@ -120,38 +120,39 @@ class BatchStep(StepRecord):
         max_tokens: of a batch, padding included.
         update_freq: batches of an update.
         paper_tokens_per_update: of the paper's recipe, padding included, on all its GPUs.
-        sentences, source_tokens, target_tokens: of an update, padding left out; means of several.
+        sentences, source_tokens, target_tokens: of an update, padding left out; the rounded means
+            of the timed ones.
     """
 
     SHAPE: ClassVar = {
         "max_tokens": int,
         "update_freq": int,
         "paper_tokens_per_update": int,
-        "sentences": float,
-        "source_tokens": float,
-        "target_tokens": float,
+        "sentences": int,
+        "source_tokens": int,
+        "target_tokens": int,
     }
     BATCH: ClassVar = ("max_tokens", "update_freq")
     EQUAL: ClassVar = "batches"
     HEADER: ClassVar = ("tokens per update", "batches", "sentences", "source", "target")
     PAPER_TIMES: ClassVar = ()
     NOTES: ClassVar = (
-        "Tokens per update: at most, padding included; sentences, source and target subwords: of "
-        "an update, without padding.",
+        "Tokens per update: at most, padding included; sentences, source and target subwords: the "
+        "mean of the timed updates, without padding.",
     )
 
     max_tokens: int
     update_freq: int
     paper_tokens_per_update: int
-    sentences: float
-    source_tokens: float
-    target_tokens: float
+    sentences: int
+    source_tokens: int
+    target_tokens: int
 
     def cells(self) -> list[str]:
         """What stands below `HEADER`."""
         counts = (self.update_freq, self.sentences, self.source_tokens, self.target_tokens)
         tokens = f"{self.tokens_per_update:,} of {self.paper_tokens_per_update:,}"
-        return [tokens, *(f"{count:,.0f}" for count in counts)]
+        return [tokens, *(f"{count:,}" for count in counts)]
 
     def cut(self) -> str | None:
         """How the paper's batch was made smaller, if it was."""

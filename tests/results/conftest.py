@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from define.results import records
+from define.results.schema import TRANSLATED
 
 SETS = {"val": 1_014, "test_2016_flickr": 1_000, "newstest2014": 2_737, "newstest2017": 3_004}
 """Evaluation set -> sentences."""
@@ -221,8 +222,8 @@ def _make_batch_step(row: str = "transformer", **values) -> dict:
         "update_freq": 2,
         "tokens_per_update": 4_096,
         "paper_tokens_per_update": 32_768,
-        "sentences": 143.5,
-        "source_tokens": 3_811.0,
+        "sentences": 144,
+        "source_tokens": 3_811,
         "target_tokens": 3_902,
     }
 
@@ -266,6 +267,36 @@ def translation_runs(tmp_path: Path) -> Path:
                 translations=ways,
             )
     return folder
+
+
+def _tested(score, p_value):
+    return {"score": score, "mean": score + 0.05, "half_width": 1.25, "p_value": p_value}
+
+
+def _make_significance():
+    """A valid test of two systems against "plain"."""
+    systems = {"plain": (33.0, None), "define": (35.0, 0.001), "linear": (32.5, 0.4)}
+    return {
+        "schema": 1,
+        "kind": "significance",
+        "set": "test_2016_flickr",
+        "sentences": 1_000,
+        "language": "de",
+        "baseline": "plain",
+        "systems": {
+            name: {metric: _tested(score, p_value) for metric in TRANSLATED}
+            for name, (score, p_value) in systems.items()
+        },
+        "signatures": {metric: f"bs:1000|{metric}" for metric in TRANSLATED},
+        "hypotheses_sha256": {name: f"{i}" * 64 for i, name in enumerate(systems)},
+        "references_sha256": "f" * 64,
+    }
+
+
+@pytest.fixture
+def make_significance() -> Callable[..., dict]:
+    """A function that makes a valid significance test."""
+    return _make_significance
 
 
 def _make_evaluation(row: str = "lstm_grave_cache", ppl: float = 90.0) -> dict:

@@ -222,8 +222,8 @@ def test_a_table_of_translations_is_reported(here, translation_runs):
         "## Runs",
     ]
     assert (
-        "* corpus: 29,000 train, 1,014 valid, 1,000 test pairs; 929,589 train, 73,760 valid, 82,430 "
-        "test target tokens; 8,000 source and 10,000 target types\n"
+        "* corpus: 29,000 train, 1,014 valid, 1,000 test pairs; 929,589 train, 73,760 valid, "
+        "82,430 test target tokens; 8,000 source and 10,000 target types\n"
     ) in text
     assert "![Validation perplexity of target subwords by epoch](valid_ppl.png)" in text
     assert "![BLEU by total parameters](params_bleu.png)" in text
@@ -268,14 +268,17 @@ def test_hypotheses_that_were_not_scored_are_refused(here, translation_runs):
         write_report("3", ["3"], "3")
 
 
-def test_tests_of_the_folder_are_shown(here, translation_runs):
-    (here / "3" / "significance").mkdir(parents=True)
-    (here / "3" / "significance" / "define.json").write_text("{}")
-    with pytest.raises(
-        InputError, match="define.json: field 'schema' is missing; run define score"
-    ):
+def test_significance_tests_of_the_folder_are_shown(here, translation_runs, make_significance):
+    path = here / "3" / "significance" / "define.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(InputError, match="field 'schema' is missing; run define score again"):
         write_report("3", None, "3")
-    assert [path.name for path in (here / "3").iterdir()] == ["significance"]
+    assert [kept.name for kept in (here / "3").iterdir()] == ["significance"]
+    path.write_text(json.dumps(make_significance()))
+    write_report("3", None, "3")
+    text = (here / "3" / "README.md").read_text()
+    assert _cells(text, "Paired bootstrap")[1][-2:] == ["+2.00", "0.001"]
 
 
 def test_steps_and_evaluations_of_the_folder_are_shown(here, put, make_step, make_evaluation):

@@ -6,31 +6,7 @@ import math
 import pytest
 
 from define.errors import InputError
-from define.results import records, schema, significance
-
-
-def _result(score, p_value):
-    return {"score": score, "mean": score + 0.05, "half_width": 1.25, "p_value": p_value}
-
-
-def _make_test():
-    """A valid test of two systems against "plain"."""
-    systems = {"plain": (33.0, None), "define": (35.0, 0.001), "linear": (32.5, 0.4)}
-    return {
-        "schema": 1,
-        "kind": "significance",
-        "set": "test_2016_flickr",
-        "sentences": 1_000,
-        "language": "de",
-        "baseline": "plain",
-        "systems": {
-            name: {metric: _result(score, p_value) for metric in schema.TRANSLATED}
-            for name, (score, p_value) in systems.items()
-        },
-        "signatures": {metric: f"bs:1000|{metric}" for metric in schema.TRANSLATED},
-        "hypotheses_sha256": {name: f"{i}" * 64 for i, name in enumerate(systems)},
-        "references_sha256": "f" * 64,
-    }
+from define.results import records, significance
 
 
 def _write(folder, test, name="a"):
@@ -40,8 +16,8 @@ def _write(folder, test, name="a"):
     return path
 
 
-def test_a_test_is_read(tmp_path):
-    test = significance.read(_write(tmp_path, _make_test()))
+def test_a_test_is_read(tmp_path, make_significance):
+    test = significance.read(_write(tmp_path, make_significance()))
     assert (test.set, test.sentences, test.baseline) == ("test_2016_flickr", 1_000, "plain")
     assert test.systems["define"]["chrf"]["p_value"] == 0.001
     assert significance.read_tests(tmp_path / "none") == []
@@ -68,8 +44,8 @@ def test_a_test_is_read(tmp_path):
         (("references_sha256",), "", "references_sha256' is '', not 64 hexadecimal digits"),
     ],
 )
-def test_a_faulty_field_is_named(tmp_path, path, value, sentence):
-    test = _make_test()
+def test_a_faulty_field_is_named(tmp_path, make_significance, path, value, sentence):
+    test = make_significance()
     *parents, last = path
     target = test
     for key in parents:
@@ -81,17 +57,17 @@ def test_a_faulty_field_is_named(tmp_path, path, value, sentence):
     assert str(file) in str(refusal.value) and "run define score again" in str(refusal.value)
 
 
-def test_one_system_is_no_test(tmp_path):
-    test = _make_test()
+def test_one_system_is_no_test(tmp_path, make_significance):
+    test = make_significance()
     for name in ("define", "linear"):
         del test["systems"][name], test["hypotheses_sha256"][name]
     with pytest.raises(InputError, match="field 'systems' has 1; a test takes two"):
         significance.read(_write(tmp_path, test))
 
 
-def test_every_field_is_required(tmp_path):
-    for field in _make_test():
-        test = _make_test()
+def test_every_field_is_required(tmp_path, make_significance):
+    for field in make_significance():
+        test = make_significance()
         del test[field]
         with pytest.raises(InputError, match=f"field '{field}' is missing"):
             significance.read(_write(tmp_path, test))
@@ -102,9 +78,9 @@ def _cells(text):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_chapter_names_the_run_with_the_hypotheses(tmp_path, translation_runs):
+def test_chapter_names_the_run_with_the_hypotheses(tmp_path, translation_runs, make_significance):
     found = records.find([translation_runs])
-    test = _make_test()
+    test = make_significance()
     runs = {(r.row, r.seed): r.translations["beam_5"]["scores"] for r in found}
     digests = test["hypotheses_sha256"]
     digests["plain"] = runs["transformer", 2]["test_2016_flickr"]["hypotheses_sha256"]
