@@ -8,10 +8,20 @@ import sys
 from collections.abc import Sequence
 
 from define import __version__
-from define.cli import compare, doctor, evaluate, params, prepare, score, step, train
+from define.cli import (
+    compare,
+    doctor,
+    evaluate,
+    params,
+    prepare,
+    score,
+    step,
+    train,
+    translate,
+)
 from define.errors import InputError
 
-COMMANDS = (prepare, train, step, evaluate, score, compare, params, doctor)
+COMMANDS = (prepare, train, step, evaluate, translate, score, compare, params, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,12 +4,15 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from define.results import published
 from define.results.grid import Grid, print_terminal
 from define.results.published import PARTS, PublishedRow
 from define.results.render import ABSENT, millions, row_label, signed
+
+if TYPE_CHECKING:
+    from define.launch.counting import PaperModel
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -54,24 +57,25 @@ def count(table: str) -> list[dict[str, Any]]:
     Returns: dicts with "table", "row", "label", "kind" ("paper" or "control"), "computed" (part ->
         count, None where the model cannot be built yet), "published" (part -> count, only what the
         paper prints), "difference" (part -> ours less the paper's), "difference_percent" (the same
-        in percent of the published count) and "exact" (part -> whether ours, rounded to the digits
-        that the paper prints, is its number).
+        in percent of the published count), "exact" (part -> whether ours, rounded to the digits
+        that the paper prints, is its number) and "assumed" (what our count rests on where the paper
+        does not say it, in a sentence; None if on nothing).
     Raises: InputError for an unknown table.
     """
     paper_rows = published.table(table)
     # Building the models needs torch, which the rest of this command does without.
-    from define.launch.counting import paper_parameters
+    from define.launch.counting import paper_models
 
-    computed = paper_parameters(table)
-    controls = sorted(computed.keys() - {row.row for row in paper_rows})
-    return [_row(row, "paper", computed.get(row.row, {})) for row in paper_rows] + [
-        _row(PublishedRow(table, slug, slug, {}, {}, {}), "control", computed[slug])
+    models = paper_models(table)
+    controls = sorted(models.keys() - {row.row for row in paper_rows})
+    return [_row(row, "paper", models.get(row.row)) for row in paper_rows] + [
+        _row(PublishedRow(table, slug, slug, {}, {}, {}), "control", models[slug])
         for slug in controls
     ]
 
 
-def _row(row: PublishedRow, kind: str, computed: dict[str, int | None]) -> dict[str, Any]:
-    counts = {part: computed.get(part) for part in PARTS}
+def _row(row: PublishedRow, kind: str, model: "PaperModel | None") -> dict[str, Any]:
+    counts = {part: model and model.parameters[part] for part in PARTS}
     both = {part: paper for part, paper in row.parameters.items() if counts[part] is not None}
     return {
         "table": row.table,
@@ -85,6 +89,7 @@ def _row(row: PublishedRow, kind: str, computed: dict[str, int | None]) -> dict[
         "difference_percent": {
             part: 100 * (counts[part] - paper) / paper for part, paper in both.items() if paper
         },
+        "assumed": model and model.assumed,
     }
 
 
@@ -139,6 +144,7 @@ def _notes(table: str, rows: list[dict[str, Any]]) -> list[str]:
             "The paper gives no g_max; each row has the one that brings our total nearest to the "
             "published one."
         )
+    notes += dict.fromkeys(row["assumed"] for row in rows if row["assumed"])
     return notes + [
         f"The paper's counts disagree with each other: {text}"
         for text in published.contradictions(table)

@@ -3,8 +3,11 @@
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from define.errors import InputError
+from define.results import records
+from define.results.records import RunRecord
 
 DESCRIPTION = """\
 Trains what the overrides describe, scores it, and leaves a record in the run folder. An interrupted
@@ -62,17 +65,27 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from define.launch.train import train
 
-    record = train(config, args.quiet)
-    scores = ", ".join(
-        f"{split} ppl {score['ppl']:.2f} ({score['scored_tokens']:,} tokens)"
-        for split, score in record["final"].items()
-    )
-    print(
-        f"table {record['table']}, {record['row']}, {record['scale']}, seed {record['seed']}: "
-        f"{scores}, {record['parameters']['total']:,} parameters, "
-        f"{record['speed']['seconds']:.0f} s; {config.run.dir}"
-    )
+    train(config, args.quiet)
+    print(_summary(records.read(Path(config.run.dir) / records.FILE_NAME)))
     return 0
+
+
+def _summary(record: RunRecord) -> str:
+    """What came out of a run, in one line."""
+    scores = [
+        f"{set_name} BLEU {score['bleu']['score']:.2f} ({score['sentences']:,} sentences)"
+        for set_name, score in record.translation_scores.items()
+    ]
+    ppl = "subword ppl" if scores else "ppl"
+    scores += [
+        f"{split} {ppl} {score['ppl']:.2f} ({score['scored_tokens']:,} tokens)"
+        for split, score in record.final.items()
+    ]
+    return (
+        f"table {record.table}, {record.row}, {record.scale}, seed {record.seed}: "
+        f"{', '.join(scores)}, {record.parameters['total']:,} parameters, "
+        f"{record.speed['seconds']:.0f} s; {record.path.parent}"
+    )
 
 
 def jobs(overrides: list[str]) -> list[list[str]]:

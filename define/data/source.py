@@ -27,9 +27,9 @@ class PublishedFile:
     mirrors: tuple[str, ...]
     """URL prefixes, in the order in which they are tried."""
     checksums: tuple[str, ...] = ()
-    """Accepted ones ("algorithm:digits") of the file, unzipped if `gzipped`; empty: any file."""
-    gzipped: bool = False
-    """Whether ".gz" is added to the name on the network; in a folder, both are accepted."""
+    """Accepted ones ("algorithm:digits"); empty where none is known: then any file will do."""
+    gzip_checksum: str | None = None
+    """Of `<name>.gz`, if that is what the network has; in a folder, both are accepted."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +159,12 @@ def find_published(
     """
     found = {}
     for file in files:
-        names = [file.name, f"{file.name}.gz"] if file.gzipped else [file.name]
+        names = [file.name, f"{file.name}.gz"] if file.gzip_checksum else [file.name]
         places = [place / name for place in _folders(folder, source, cache) for name in names]
         path = next((place for place in places if place.is_file()), None)
         if source is None and download:
-            # What lies in the cache may be of another time: the checksum decides.
-            checksum = None if file.gzipped else next(iter(file.checksums), None)
+            # Whether a file in the cache will do, its checksum decides.
+            checksum = file.gzip_checksum or next(iter(file.checksums), None)
             path = download_file(names[-1], checksum, file.mirrors, cache, note, quiet)
         if path is None:
             raise _missing(" or ".join(names), folder, source, cache)

@@ -26,8 +26,10 @@ from define.files import atomic_write
 SAMPLE_LINES = 2_000_000
 """How many lines sentencepiece learns from at most, drawn at random."""
 SEED = 1
+SEPARATOR = "@@"
+"""How subword-nmt marks a piece that does not end its word."""
 MOST_WORDS = 1_000_000
-"""How many different words the merges are learnt from at most, the most frequent ones."""
+"""How many different words merges are learnt from, the most frequent ones, and kept in memory."""
 
 
 class Subwords(ABC):
@@ -139,7 +141,7 @@ class MosesBPE(Subwords):
     def __init__(self, path: str | Path, language: str):
         self.language = language
         with open(path, encoding="utf-8", newline="\n") as stream:
-            self._bpe = BPE(stream)
+            self._bpe = BPE(stream, separator=SEPARATOR)
         self._detokenizer = MosesDetokenizer(language)
 
     @staticmethod
@@ -162,14 +164,30 @@ class MosesBPE(Subwords):
         for line in lines:
             words.update(line.split())
         counts = (f"{word} {count}" for word, count in words.most_common(MOST_WORDS))
-        with atomic_write(path) as stream, redirect_stderr(io.StringIO()):
-            learn_bpe(counts, stream, pieces, is_dict=True)
+        codes = io.StringIO()
+        # It prints a progress bar, and when it stops early.
+        with redirect_stderr(io.StringIO()):
+            learn_bpe(counts, codes, pieces, is_dict=True)
+        # The first line is a version.
+        merges = codes.getvalue().count("\n") - 1
+        if merges < pieces:
+            raise InputError(
+                f"subword-nmt cannot learn {pieces} merges from this text (no pair of pieces "
+                f"occurs twice after {merges}); choose another number with --subwords."
+            )
+        with atomic_write(path) as stream:
+            stream.write(codes.getvalue())
 
     def segment(self, lines: list[str]) -> list[list[str]]:
+        # It remembers every word.
+        if len(self._bpe.cache) > MOST_WORDS:
+            self._bpe.cache.clear()
         return [self._bpe.segment_tokens(line.split()) for line in lines]
 
     def decode(self, pieces: list[str]) -> str:
-        return self._detokenizer.detokenize(" ".join(pieces).replace("@@ ", "").split())
+        # The last piece may end within a word where a hypothesis was cut off.
+        words = " ".join([*pieces, ""]).replace(f"{SEPARATOR} ", "").split(" ")
+        return self._detokenizer.detokenize([word for word in words if word])
 
 
 KINDS: dict[str, type[Subwords]] = {cls.kind: cls for cls in (SentencePiece, MosesBPE)}

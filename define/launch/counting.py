@@ -1,10 +1,12 @@
 """Parameters of a run config, counted without allocating or training anything."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from fairseq.data import Dictionary
+from omegaconf import DictConfig
 from torch import nn
 
 from define.core.counting import count_parameters
@@ -21,11 +23,15 @@ Types = int | tuple[int, int]
 def corpus_types(name: str) -> Types:
     """V of a corpus, which need not be prepared.
 
+    Where nobody has fixed the sizes of the dictionaries of a parallel corpus, both are as many as
+    the pieces that its subword model learns.
+
     Raises:
         InputError: no corpus has that name.
     """
     if name in pairs.PAIRS:
-        types = pairs.get_pairs(name).types
+        spec = pairs.get_pairs(name)
+        types = spec.types or {"source": spec.pieces, "target": spec.pieces}
         return types["source"], types["target"]
     return get_spec(name).types or python_docs.TYPES
 
@@ -79,10 +85,34 @@ def experiments(table: str) -> dict[str, str]:
     return own | NAMESAKES.get(table, {})
 
 
-def paper_parameters(table: str) -> dict[str, dict[str, int]]:
-    """Row -> parameters by part at full paper size, for the rows that can be built."""
-    counted = {}
+@dataclass(frozen=True)
+class PaperModel:
+    """A row's model at full paper size.
+
+    Attributes:
+        parameters: by part.
+        assumed: what the count rests on where the paper does not say it; None if on nothing.
+    """
+
+    parameters: Mapping[str, int]
+    assumed: str | None = None
+
+
+def paper_models(table: str) -> dict[str, PaperModel]:
+    """Row -> model, for the rows that can be built."""
+    found = {}
     for row, experiment in experiments(table).items():
         config = compose([f"experiment={experiment}", "scale=paper"])
-        counted[row] = parameters(config.model, corpus_types(config.run.corpus))
-    return counted
+        types = corpus_types(config.run.corpus)
+        counts = parameters(config.model, types)
+        found[row] = PaperModel(counts, None if isinstance(types, int) else _assumed(config, types))
+    return found
+
+
+def _assumed(config: DictConfig, types: tuple[int, int]) -> str:
+    share = config.model.share
+    return (
+        f"The paper gives no V: counted for {types[0]:,} source and {types[1]:,} target types, the "
+        f"nominal sizes of {config.run.corpus}; the tables of source, target and output are "
+        f"{'separate' if share == 'none' else f'shared ({share})'}."
+    )

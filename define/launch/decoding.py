@@ -1,20 +1,28 @@
 """Translations of a trained model: beam search over token ids, and text around it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+import re
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import checkpoint_utils, utils
-from fairseq.data import FairseqDataset
+from fairseq import tasks, utils
+from fairseq.data import Dictionary, LanguagePairDataset
 from fairseq.dataclass.configs import GenerationConfig
-from omegaconf import DictConfig, OmegaConf
+from fairseq.models import ARCH_MODEL_REGISTRY
+from fairseq.tasks.translation import TranslationTask
+from omegaconf import OmegaConf
+from torch import Tensor
 from tqdm import tqdm
 
+from define.core.registry import config_from
+from define.data.pairs import PairCorpus
 from define.data.subwords import Subwords
 from define.errors import InputError
-from define.models.transformer import DefineTransformer
+from define.evaluation import checkpoints
+from define.models.transformer import DefineTransformer, DefineTransformerConfig
 from define.tasks.translation import DefineTranslationTask
 
 
@@ -29,7 +37,9 @@ class Decoding:
         max_len_a, max_len_b: a hypothesis has at most a * (source length) + b tokens.
         max_tokens: source tokens translated at a time, padding included.
         cache: read the input layers folded into tables.
-        average: take the mean of the weights of so many last epochs; 0 takes the best checkpoint.
+        average: take the mean of the weights of so many last checkpoints; 0 takes the best one.
+    Raises:
+        InputError: a value of the wrong type or range.
     """
 
     beam: int = 5
@@ -41,11 +51,17 @@ class Decoding:
     average: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("beam", 1), ("max_len_b", 1), ("max_tokens", 1), ("average", 0)):
+        wanted = {int: "a whole number", float: "a number", bool: "true or false"}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not field.type and not (field.type is float and type(value) is int):
+                raise InputError(f"{field.name} = {value!r} must be {wanted[field.type]}")
+        for name, least in (
+            *(("beam", 1), ("max_len_a", 0), ("max_len_b", 1), ("max_tokens", 1)),
+            ("average", 0),
+        ):
             if getattr(self, name) < least:
                 raise InputError(f"{name} = {getattr(self, name)} must be at least {least}")
-        if self.max_len_a < 0:
-            raise InputError(f"max_len_a = {self.max_len_a} must not be negative")
 
     def settings(self) -> dict[str, Any]:
         """All of it, plain."""
@@ -63,98 +79,161 @@ def parse(section: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Decoding
     known = [field.name for field in fields(Decoding)]
     found = {}
     for name, settings in (section or {"beam_5": {}}).items():
-        for key in settings or {}:
+        settings = {} if settings is None else settings
+        if not isinstance(settings, Mapping):
+            raise InputError(
+                f"run.translations.{name} = {settings!r} must be settings such as {{beam: 5}}"
+            )
+        for key in settings:
             if key not in known:
                 raise InputError(
                     f"run.translations.{name}.{key} is unknown; take some of {', '.join(known)}"
                 )
         try:
-            found[name] = Decoding(**(settings or {}))
+            found[name] = Decoding(**settings)
         except InputError as error:
             raise InputError(f"run.translations.{name}: {error}") from None
     return found
 
 
+def read(path: str | Path) -> Mapping[str, Any]:
+    """A checkpoint of a translation model.
+
+    Raises:
+        InputError: no checkpoint, or one of another kind.
+    """
+    checkpoint = checkpoints.load(path)
+    name = checkpoint["cfg"]["model"]["_name"]
+    if ARCH_MODEL_REGISTRY.get(name) is not DefineTransformer:
+        raise InputError(f"{path} holds a {name}; name a checkpoint of define_transformer")
+    return checkpoint
+
+
+def task_for(checkpoint: Mapping[str, Any], corpus: PairCorpus) -> DefineTranslationTask:
+    """The task that a checkpoint was trained on, over the dictionaries of `corpus`.
+
+    Raises:
+        InputError: the corpus is of other languages.
+    """
+    section = checkpoint["cfg"]["task"]
+    trained, given = (
+        (section["source_lang"], section["target_lang"]),
+        (corpus.source, corpus.target),
+    )
+    if trained != given:
+        raise InputError(
+            f"the checkpoint translates {' to '.join(trained)}, but {corpus.name} is a corpus of "
+            f"{' to '.join(given)}; name the corpus that it was trained on"
+        )
+    own = {"_name": "define_translation", "data": str(corpus.folder)}
+    return tasks.setup_task(OmegaConf.create({**section, **own}))
+
+
 def load_model(
-    path: str | Path, task: DefineTranslationTask, decoding: Decoding, cuda: bool = False
+    path: str | Path, task: TranslationTask, decoding: Decoding, cuda: bool = False
 ) -> DefineTransformer:
     """The model of a checkpoint, made ready for generation; half precision comes back as float32.
 
     Args:
-        path: a checkpoint; for an average, one in the folder of the epochs' checkpoints.
+        path: a checkpoint; for an average, one in the folder of the others.
     Raises:
-        InputError: no checkpoint, one of another kind, or too few epochs for an average.
+        InputError: no checkpoint, one of another kind, one of other dictionaries than the task's,
+            or too few for an average.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no checkpoint {path}; train first, or name another")
-    (model,), _ = checkpoint_utils.load_model_ensemble([str(path)], task=task)
-    if not isinstance(model, DefineTransformer):
-        raise InputError(
-            f"{path} holds a {type(model).__name__}; name a checkpoint of define_transformer"
-        )
+    checkpoint = read(path)
+    config = config_from(DefineTransformerConfig, checkpoint["cfg"]["model"])
+    source, target = task.source_dictionary, task.target_dictionary
+    model = DefineTransformer.of(replace(config, cache=decoding.cache), source, target)
+    weights = checkpoint["model"]
     if decoding.average:
-        model.load_state_dict(mean_weights(last_epochs(path.parent, decoding.average)))
-    model.cache = decoding.cache
+        weights = mean_weights(last_checkpoints(Path(path).parent, decoding.average))
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"the checkpoint does not fit dictionaries of {len(source)} and {len(target)} types; "
+            f"name the corpus that it was trained on ({str(error).splitlines()[-1].strip()})"
+        ) from error
     if cuda:
         model.cuda()
-    generation = OmegaConf.structured(GenerationConfig(beam=decoding.beam))
-    model.prepare_for_inference_(DictConfig({"generation": generation}))
+    model.prepare_for_inference_(Namespace(generation=GenerationConfig(beam=decoding.beam)))
     return model
 
 
-def last_epochs(folder: Path, number: int) -> list[Path]:
-    """The checkpoints of the last epochs, which `checkpoint.keep_last_epochs` keeps.
+def last_checkpoints(folder: Path, number: int) -> list[Path]:
+    """The last checkpoints that are kept: those between epochs if there are any, else of epochs.
 
     Raises:
         InputError: there are fewer.
     """
-    found = {
-        int(path.stem.removeprefix("checkpoint")): path
-        for path in folder.glob("checkpoint*.pt")
-        if path.stem.removeprefix("checkpoint").isdecimal()
-    }
+    between, epochs = {}, {}
+    for path in folder.glob("checkpoint*.pt"):
+        if name := re.fullmatch(r"checkpoint(?:_\d+_)?(\d+)", path.stem):
+            (between if "_" in path.stem else epochs)[int(name[1])] = path
+    found = between or epochs
     if len(found) < number:
         raise InputError(
-            f"{folder} holds the checkpoints of {len(found)} epochs, but {number} are to be "
-            f"averaged; train with checkpoint.no_epoch_checkpoints=false and "
-            f"checkpoint.keep_last_epochs={number}, or average fewer"
+            f"{folder} keeps {len(found)} checkpoints, but {number} are to be averaged; train with "
+            f"checkpoint.save_interval_updates and checkpoint.keep_interval_updates={number}, or "
+            f"average fewer"
         )
-    return [found[epoch] for epoch in sorted(found)[-number:]]
+    return [found[when] for when in sorted(found)[-number:]]
 
 
-def mean_weights(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
+def mean_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     """The mean of the checkpoints' weights, taken in float64."""
-    total: dict[str, torch.Tensor] = {}
+    total: dict[str, Tensor] = {}
     for path in paths:
-        for name, value in checkpoint_utils.load_checkpoint_to_cpu(str(path))["model"].items():
+        for name, value in checkpoints.load(path)["model"].items():
             total[name] = total.get(name, 0) + value.double()
     return {name: (value / len(paths)).float() for name, value in total.items()}
 
 
-def translate(
+def encode(lines: Iterable[str], task: TranslationTask, subwords: Subwords) -> LanguagePairDataset:
+    """Raw source sentences as fairseq's data set, without targets.
+
+    A piece that the dictionary lacks becomes <unk>.
+    """
+    dictionary = task.source_dictionary
+    tokenise = subwords.tokeniser(subwords.language)
+    sentences = [
+        torch.tensor([*map(dictionary.index, pieces), dictionary.eos()])
+        for pieces in subwords.segment([tokenise(line) for line in lines])
+    ]
+    return task.build_dataset_for_inference(sentences, [len(ids) for ids in sentences])
+
+
+def search(
     model: DefineTransformer,
-    task: DefineTranslationTask,
-    dataset: FairseqDataset,
-    subwords: Subwords,
+    task: TranslationTask,
+    dataset: LanguagePairDataset,
     decoding: Decoding,
     quiet: bool = False,
-) -> list[str]:
-    """The best hypothesis for every source sentence, as text, in the order of the data set.
+) -> list[Tensor]:
+    """The best hypothesis for every source sentence, as token ids, in the order of the data set.
+
+    That of a sentence without pieces is without pieces. Hypotheses do not depend on targets.
 
     Raises:
         InputError: a sentence is longer than the model's positions.
         RuntimeError: a sentence was not translated.
     """
-    positions = utils.resolve_max_positions(task.max_positions(), model.max_positions())
-    longest = max(dataset.size(index)[0] for index in range(len(dataset)))
-    if longest > positions[0]:
-        raise InputError(
-            f"a source sentence has {longest} tokens, the model reads at most {positions[0]}; "
-            f"split it"
-        )
+    positions, _ = utils.resolve_max_positions(task.max_positions(), model.max_positions())
+    for number, size in enumerate(dataset.src_sizes, start=1):
+        if size > positions:
+            raise InputError(
+                f"source sentence {number} has {size} tokens, but the model reads at most "
+                f"{positions}; split it"
+            )
+    whole = [index for index, size in enumerate(dataset.src_sizes) if size > 1]
+    found = [torch.tensor([task.target_dictionary.eos()])] * len(dataset)
+    if not whole:
+        return found
+    sizes = dataset.src_sizes[whole]
+    # Without targets, for batches depend on their lengths.
+    sources = task.build_dataset_for_inference([dataset.src[index] for index in whole], sizes)
     batches = task.get_batch_iterator(
-        dataset, max_tokens=max(decoding.max_tokens, longest), max_positions=None, seed=1
+        sources, max_tokens=max(decoding.max_tokens, sizes.max()), disable_iterator_cache=True
     ).next_epoch_itr(shuffle=False)
     generator = task.build_generator(
         [model],
@@ -166,20 +245,43 @@ def translate(
         ),
     )
     cuda = next(model.parameters()).is_cuda
-    found: list[str | None] = [None] * len(dataset)
-    with tqdm(total=len(dataset), unit=" sentences", disable=quiet, leave=False) as bar:
+    left = set(whole)
+    with tqdm(total=len(whole), unit=" sentences", disable=quiet, leave=False) as bar:
         for sample in batches:
             sample = utils.move_to_cuda(sample) if cuda else sample
             hypotheses = task.inference_step(generator, [model], sample)
-            for index, best in zip(sample["id"].tolist(), hypotheses, strict=True):
-                found[index] = text(best[0]["tokens"], task.target_dictionary, subwords)
+            for place, best in zip(sample["id"].tolist(), hypotheses, strict=True):
+                if best:  # there is none where the weights are not finite
+                    found[whole[place]] = best[0]["tokens"].cpu()
+                    left.remove(whole[place])
             bar.update(len(hypotheses))
-    if None in found:
-        raise RuntimeError(f"sentence {found.index(None)} was not translated")
+    if left:
+        raise RuntimeError(f"{len(left)} sentences were not translated, sentence {min(left) + 1}")
     return found
 
 
-def text(tokens: torch.Tensor, dictionary, subwords: Subwords) -> str:
+def translate(
+    model: DefineTransformer,
+    task: TranslationTask,
+    dataset: LanguagePairDataset,
+    subwords: Subwords,
+    decoding: Decoding,
+    quiet: bool = False,
+) -> list[str]:
+    """The best hypothesis for every source sentence, as text, in the order of the data set.
+
+    Args:
+        subwords: of the target language.
+    Raises:
+        as `search`.
+    """
+    return [
+        text(tokens, task.target_dictionary, subwords)
+        for tokens in search(model, task, dataset, decoding, quiet)
+    ]
+
+
+def text(tokens: Tensor, dictionary: Dictionary, subwords: Subwords) -> str:
     """Token ids as detokenised text, without special symbols."""
     special = {dictionary.bos(), dictionary.eos(), dictionary.pad()}
     return subwords.decode([dictionary[i] for i in tokens.tolist() if i not in special])

@@ -1,124 +1,81 @@
 """Training updates of a run at its full size, timed: their cost, without a corpus on disk."""
 
 import math
-import resource
 import sys
 import time
-from pathlib import Path
+from itertools import islice
+from statistics import mean
 from typing import Any
 
-import numpy as np
 import torch
-from fairseq import tasks, utils
+from fairseq import utils
+from fairseq.data.iterators import GroupedIterator
 from fairseq.logging import metrics
 from fairseq.trainer import Trainer
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from define.data import zipf
-from define.data.corpora import Corpus
-from define.data.vocabulary import EOS, Vocabulary
 from define.errors import InputError
 from define.launch import provenance
 from define.launch.compose import fairseq_config
 from define.launch.counting import corpus_types, parameters
-from define.launch.observer import scored
+from define.launch.generated import MATERIALS, Pairs, Text, require_at_least
+from define.launch.observer import PeakMemory, scored
 from define.launch.run_folder import published_config
 from define.launch.train import check_recipe
 from define.results.steps import SCHEMA
 from define.tasks.observer import Observed, Observer
 
 
-class PeakMemory(Observer):
-    """Keeps the largest peak of CUDA memory; fairseq resets the peak after every update."""
-
-    def __init__(self):
-        self.cuda_mib = 0.0
-
-    def updated(self, update: int, tokens: int, lr: float) -> None:
-        if torch.cuda.is_available():
-            peak = torch.cuda.max_memory_allocated() / 2**20
-            self.cuda_mib = max(self.cuda_mib, peak)
-
-    @property
-    def mib(self) -> float:
-        """On the GPU, or of this process on the CPU; from the start, building included."""
-        return self.cuda_mib or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def generated_corpus(num_types: int, num_tokens: int, seed: int) -> Corpus:
-    """A text in memory, without meaning; a type's id is its rank under the law of `data.zipf`.
-
-    It has a training split only. Type 0 stands for `<eos>`.
-    """
-    ranks = zipf.draw(np.random.default_rng(seed), num_types, num_tokens)
-    vocabulary = Vocabulary([EOS, *map(str, range(1, num_types))], [1] * num_types)
-    tokens = {"train": (ranks - 1).astype(np.int32)}
-    meta = {"name": "zipf", "sha256": {}, "tokens": {}, "types": num_types}
-    return Corpus("zipf", Path(), tokens, vocabulary, meta)
-
-
 def step(
-    config: DictConfig,
-    updates: int = 3,
-    warm_up: int = 1,
-    streams: int | None = None,
-    quiet: bool = False,
+    config: DictConfig, updates: int = 3, warm_up: int = 1, quiet: bool = False, **size: int | None
 ) -> dict[str, Any]:
     """Takes the first updates of a run, as training does, and measures them.
 
-    The tokens are drawn from a Zipf law over as many types as the run's corpus has. Every window
-    is `task.bptt` long, also where the recipe draws the length, so that updates can be compared.
+    What they read is generated, over as many types as the run's corpus has.
 
     Args:
         config: from `define.launch.compose.compose`; its batch size and task are changed.
         updates: how many are timed.
         warm_up: how many go before them; optimizers make their state in the first one.
-        streams: in place of dataset.batch_size, where that needs too much memory or time.
         quiet: no progress bar.
+        size: in place of the recipe's, where that needs too much memory or time: `streams` of a
+            language model, `max_tokens` and `update_freq` of a translation; None leaves it.
     Returns:
-        the record of `define.results.steps`, with the loss of every update, warm-up included.
+        the record of `define.results.steps`, with the loss of every update, warm-up included. Of a
+        translation, sentences and tokens of an update are means over those that are timed.
     Raises:
         InputError: an impossible number, a config that training would refuse, or updates that
             fail: out of GPU memory, or a loss that is not finite.
     """
-    paper_streams, bptt = config.dataset.batch_size, config.task.bptt
-    for name, value, least in (
-        ("updates", updates, 1),
-        ("warm_up", warm_up, 0),
-        ("dataset.batch_size", paper_streams or 0, 1),
-        ("task.bptt", bptt, 1),
-    ):
-        if value < least:
-            raise InputError(f"{name} = {value} must be at least {least}")
-    streams = paper_streams if streams is None else streams
-    if not 1 <= streams <= paper_streams:
-        raise InputError(f"streams = {streams} must lie between 1 and the recipe's {paper_streams}")
-    config.dataset.batch_size = streams
-    config.task.random_bptt, config.task.train_tokens = False, 0
+    require_at_least(1, "updates", updates)
+    require_at_least(0, "warm_up", warm_up)
+    devices = config.distributed_training.distributed_world_size
+    if devices != 1:
+        raise InputError(
+            f"distributed_training.distributed_world_size = {devices}, but updates are measured on "
+            f"one device; leave it at 1"
+        )
+    material = _material(config, warm_up + updates, size)
     check_recipe(config)
-    types = corpus_types(config.run.corpus)
-    counts = parameters(config.model, types)
-    corpus = generated_corpus(types, (warm_up + updates) * streams * bptt, config.seed)
+    counts = parameters(config.model, corpus_types(config.run.corpus))
     torch.set_num_threads(config.threads)
-    origin = provenance.collect(corpus.meta, config.common.cpu, config.threads)
+    origin = provenance.collect(material.meta, config.common.cpu, config.threads)
     memory = PeakMemory()
     Observed.observer = memory
     try:
-        times, losses = _train(config, corpus, quiet)
+        times, losses, sizes = _train(config, material, warm_up + updates, quiet)
     finally:
         Observed.observer = Observer()
-    origin["finished"] = provenance.now()
+    origin["data"], origin["finished"] = material.meta, provenance.now()
     return {
         "schema": SCHEMA,
         "table": config.run.table,
         "row": config.run.row,
         "config": published_config(config),
         "parameters": counts,
-        "streams": streams,
-        "paper_streams": paper_streams,
-        "bptt": bptt,
-        "tokens_per_update": streams * bptt,
+        **material.fields,
+        **{key: round(mean(one[key] for one in sizes[warm_up:])) for key in sizes[0]},
         "updates": updates,
         "warm_up": warm_up,
         "ms_per_update": times[warm_up:],
@@ -128,44 +85,64 @@ def step(
     }
 
 
-def _train(config: DictConfig, corpus: Corpus, quiet: bool) -> tuple[list[float], list[float]]:
-    """One epoch of the corpus, as fairseq's own `train` goes through it.
+def _material(config: DictConfig, updates: int, size: dict[str, int | None]) -> Text | Pairs:
+    """What the updates read; refuses sizes of the other kind of run."""
+    kind = MATERIALS[config.task._name]
+    given = {name: value for name, value in size.items() if value is not None}
+    for name in given:
+        if name not in kind.SIZES:
+            raise InputError(
+                f"{name} does not cut the updates of this run; take {' or '.join(kind.SIZES)}"
+            )
+    return kind(config, updates, **given)
+
+
+def _train(
+    config: DictConfig, material: Text | Pairs, updates: int, quiet: bool
+) -> tuple[list[float], list[float], list[dict[str, int]]]:
+    """The first updates of an epoch, as fairseq's own `train` takes them.
 
     Returns:
-        milliseconds and loss in nats per token of each update.
+        milliseconds, loss in nats per token and counts of each update.
     """
     cfg = OmegaConf.create(fairseq_config(config))
     metrics.reset()
     utils.set_torch_seed(cfg.common.seed)
-    task = tasks.setup_task(cfg.task, corpus=corpus)
+    task = material.task(cfg.task)
     trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
     # Where an update fails, fairseq would save the weights.
     trainer.save_checkpoint = lambda *args, **kwargs: None
-    batches = trainer.get_train_iterator(epoch=1).next_epoch_itr()
+    batches = trainer.get_train_iterator(epoch=1, load_dataset=False).next_epoch_itr()
+    groups = GroupedIterator(batches, cfg.optimization.update_freq[0])
     trainer.begin_epoch(1)
-    times, losses = [], []
-    bar = tqdm(batches, unit="update", disable=quiet, leave=False, file=sys.stderr)
-    for batch in bar:
+    times, losses, sizes = [], [], []
+    bar = tqdm(
+        islice(groups, updates),
+        total=updates,
+        unit="update",
+        disable=quiet,
+        leave=False,
+        file=sys.stderr,
+    )
+    for group in bar:
+        sizes.append(material.counts(group))
         begin = _clock(trainer)
         try:
-            log = trainer.train_step([batch])
+            log = trainer.train_step(group)
         except (FloatingPointError, OverflowError) as error:
             raise InputError(
-                f"update {len(losses) + 1} has diverged ({error}); take a smaller optimization.lr"
+                f"update {len(sizes)} has diverged ({error}); take a smaller optimization.lr"
             ) from error
         times.append(1000 * (_clock(trainer) - begin))
         if log is None:
-            raise InputError(
-                f"{config.dataset.batch_size} streams of {config.task.bptt} tokens need more "
-                f"memory than the GPU has; take fewer with --streams"
-            )
+            raise InputError(f"the updates need more memory than the GPU has; {material.remedy}")
         losses.append(scored(float(log["nll_loss"]))["nll"])
         if not math.isfinite(losses[-1]):
             raise InputError(
                 f"the loss of update {len(losses)} is {losses[-1]}; take a smaller optimization.lr"
             )
         bar.set_postfix_str(f"{times[-1]:,.0f} ms, loss {losses[-1]:.3f}")
-    return times, losses
+    return times, losses, sizes
 
 
 def _clock(trainer: Trainer) -> float:

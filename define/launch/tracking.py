@@ -1,7 +1,6 @@
 """wandb as a view of the run record; never required, never the place where a number lives."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ class Tracker:
     def log(self, epoch: dict[str, Any]) -> None:
         """An entry of the record's `epochs`."""
 
-    def finish(self, metrics: Mapping[str, float]) -> None:
-        """The finished record's `metrics`, e.g. {"valid_ppl": ..., "newstest2014_bleu": ...}."""
+    def finish(self, record: dict[str, Any]) -> None:
+        """The finished record."""
 
 
 class WandbTracker(Tracker):
@@ -41,8 +40,12 @@ class WandbTracker(Tracker):
         flat |= {f"{s}/ppl": epoch[s]["ppl"] for s in ("train", "valid")}
         self._run.log(flat, step=epoch["updates"])
 
-    def finish(self, metrics: Mapping[str, float]) -> None:
-        self._run.summary.update({f"final/{name}": value for name, value in metrics.items()})
+    def finish(self, record: dict[str, Any]) -> None:
+        for split, score in record["final"].items():
+            self._run.summary[f"final/{split}_ppl"] = score["ppl"]
+        for translation in list(record.get("translations", {}).values())[:1]:
+            for set_name, scores in translation["scores"].items():
+                self._run.summary[f"final/{set_name}_bleu"] = scores["bleu"]["score"]
         self._run.finish()
 
 

@@ -1,6 +1,7 @@
 """Translation runs: what they read, and their BLEU by decoding."""
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,17 +33,25 @@ def check_recipe(config: DictConfig) -> None:
     Raises:
         InputError: a value that breaks a rule.
     """
-    checkpoint = config.checkpoint
-    kept = 0 if checkpoint.no_epoch_checkpoints else checkpoint.keep_last_epochs
+    kept = kept_checkpoints(config.checkpoint)
     for name, settings in _decodings(config).items():
-        if 0 <= kept < settings.average:
+        if settings.average > kept:
             raise InputError(
-                f"run.translations.{name} averages {settings.average} epochs, but {kept} are kept; "
-                f"set checkpoint.no_epoch_checkpoints=false and "
-                f"checkpoint.keep_last_epochs={settings.average}"
+                f"run.translations.{name} averages {settings.average} checkpoints, but {kept} are "
+                f"kept; set checkpoint.save_interval_updates and "
+                f"checkpoint.keep_interval_updates={settings.average}"
             )
     if not (config.dataset.max_tokens or config.dataset.batch_size):
         raise InputError("batches have no size; set dataset.max_tokens")
+
+
+def kept_checkpoints(checkpoint: DictConfig) -> float:
+    """How many checkpoints are there at the end, beside the best and the last."""
+    if checkpoint.save_interval_updates:
+        kept = checkpoint.keep_interval_updates
+    else:
+        kept = 0 if checkpoint.no_epoch_checkpoints else checkpoint.keep_last_epochs
+    return math.inf if kept < 0 else kept
 
 
 def load(config: DictConfig) -> PairCorpus:

@@ -1,6 +1,7 @@
 """fairseq's translation task, observed, in a precision of choice."""
 
 import math
+import warnings
 from dataclasses import dataclass, field
 
 from fairseq.data import FairseqDataset
@@ -11,6 +12,9 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from define.errors import InputError
 from define.tasks.observer import AUTOCAST_HELP, Observed, autocast, check_autocast
+
+# fairseq asks for pinned memory on machines without a GPU too.
+warnings.filterwarnings("ignore", message="'pin_memory' argument")
 
 
 @dataclass
