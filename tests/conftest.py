@@ -1,16 +1,19 @@
 """A tiny corpus for tests that train, and a place of their own for what they leave."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from define.data import corpora
+from define.data import corpora, pairs
 from define.data.prepare import prepare
+from define.data.prepare_pairs import prepare_pairs
 
 LINES = {"train": 160, "valid": 34, "test": 27}
 WORDS = 60
+PAIRS = {"train": 120, "valid": 21, "test": 17}
 
 
 def lines(split: str) -> list[str]:
@@ -48,6 +51,34 @@ def data_root(tmp_path_factory) -> Path:
 def corpus(data_root) -> corpora.Corpus:
     """The tiny corpus."""
     return corpora.load(data_root / "ptb")
+
+
+def sentence_pairs(split: str) -> list[tuple[str, str]]:
+    """Sentences of made-up words and their translations, word by word from the last one on."""
+    generator = np.random.default_rng(sorted(PAIRS).index(split))
+    made = []
+    for length in generator.integers(2, 8, PAIRS[split]):
+        words = generator.integers(20, size=length)
+        source = [f"{'bdgk'[word % 4]}{'aeiou'[word % 5]}" for word in words]
+        target = [f"{'lmnr'[word % 4]}{'uoiea'[word % 5]}st" for word in words[::-1]]
+        made.append((" ".join(source), " ".join(target)))
+    return made
+
+
+@pytest.fixture(scope="session")
+def pair_corpus(data_root) -> pairs.PairCorpus:
+    """A tiny parallel corpus in the place of `grammar`, of 21 source and 20 target types."""
+    spec = pairs.PAIRS["grammar"]
+    with pytest.MonkeyPatch.context() as patch:
+        spec = replace(
+            spec,
+            sets=tuple(replace(entry, sentences=None) for entry in spec.sets),
+            pieces=48,
+            training_pairs=None,
+            generate=lambda: {split: sentence_pairs(split) for split in pairs.SPLITS},
+        )
+        patch.setitem(pairs.PAIRS, "grammar", spec)
+        return prepare_pairs("grammar", data_root / "grammar", quiet=True)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ COMMANDS = _commands()
 
 def test_every_command_of_the_readme_is_of_a_known_kind():
     known = {"define", "scripts/reproduce.sh", "scripts/test.sh", "fairseq-train"}
-    known |= {"fairseq-hydra-train"}
+    known |= {"fairseq-hydra-train", "fairseq-generate"}
     assert {words[0] for words in COMMANDS} == known
 
 

@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 from define.cli.prepare import add_parser
+from define.data.pairs import PAIRS, EvaluationSet, PairSpec, load
 from define.errors import InputError
 
 
@@ -26,6 +27,54 @@ def test_summary_and_folder(toy, toy_source, tmp_path, capsys):
     ):
         assert part in printed
     assert (tmp_path / "data" / "toy" / "meta.json").exists()
+
+
+@pytest.fixture
+def toy_pairs(monkeypatch) -> PairSpec:
+    """Registers the parallel corpus "toy-pairs", with a pair that is left out."""
+    text = [(f"a{n} b", f"x{n}") for n in range(30)]
+    spec = PairSpec(
+        name="toy-pairs",
+        title="Toy pairs",
+        licence="None.",
+        source="xa",
+        target="xb",
+        sets=(EvaluationSet("toy_valid", "valid"), EvaluationSet("toy_test", "test")),
+        subwords="sentencepiece",
+        pieces=30,
+        generate=lambda: {"train": [*text, ("", "x")], "valid": text[:2], "test": text[:3]},
+    )
+    monkeypatch.setitem(PAIRS, "toy-pairs", spec)
+    return spec
+
+
+def test_summary_of_a_parallel_corpus(toy_pairs, tmp_path, capsys):
+    assert call("toy-pairs", "--output", str(tmp_path), "--subwords", "25") == 0
+    corpus = load(tmp_path / "toy-pairs")
+    assert corpus.meta["subwords"]["pieces"] == 25
+    tokens = corpus.meta["tokens"]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == ["Toy pairs", "Licence: None."]
+    for line in (
+        "Pairs: train 30, valid 2, test 3",
+        "Left out of train: 1 empty",
+        "Subwords (xb), one <eos> per line included: "
+        f"train {tokens['train']}, valid {tokens['valid']}, test {tokens['test']}",
+        f"Types (xa), 4 special symbols included: {corpus.source_types}",
+        f"Prepared in {corpus.folder}",
+    ):
+        assert line in printed
+    assert call("toy-pairs", "--output", str(tmp_path), "--quiet") == 0
+    assert load(tmp_path / "toy-pairs").meta["subwords"]["pieces"] == 30
+    assert capsys.readouterr().out == ""
+
+
+def test_subwords_are_for_parallel_corpora(toy, toy_pairs, toy_source, tmp_path):
+    with pytest.raises(InputError, match=r"for parallel corpora \(multi30k, .* tokens of toy are"):
+        call("toy", "--source", str(toy_source), "--output", str(tmp_path), "--subwords", "5")
+    with pytest.raises(InputError, match="--subwords is 0, but must be at least 1"):
+        call("toy-pairs", "--output", str(tmp_path), "--subwords", "0")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 def test_defaults_come_from_the_environment(toy, toy_source, tmp_path, monkeypatch, capsys):

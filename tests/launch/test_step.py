@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from define.core.registry import build_model
+from define.core.registry import build_model, config_from
 from define.core.state import detach
-from define.data import python_docs, zipf
+from define.data import python_docs
 from define.errors import InputError
 from define.launch import step as module
 from define.launch.compose import compose
-from define.launch.step import PeakMemory, generated_corpus, step
+from define.launch.counting import corpus_types, dictionary
+from define.launch.generated import generated_corpus
+from define.launch.observer import PeakMemory
+from define.launch.step import step
+from define.models.transformer import DefineTransformer, DefineTransformerConfig
 from define.results.steps import read
 from define.tasks.language_modeling import StreamLanguageModelingTask
 from define.tasks.observer import Observed, Observer
+from define.tasks.translation import DefineTranslationTask
 
 SEED, BPTT, STREAMS, UPDATES = 5, 20, 3, 4
 """Smoke scale has 10 streams of 20 tokens."""
@@ -68,7 +73,7 @@ def by_hand(config, tokens: torch.Tensor, lr: float, clip: float) -> list[float]
 @pytest.mark.parametrize("row", ["lstm_r1", "lstm_r3"])
 def test_the_updates_are_those_of_training(row):
     config = smoke(f"table_1a/{row}", f"seed={SEED}")
-    record = step(config, UPDATES - 1, 1, STREAMS, quiet=True)
+    record = step(config, UPDATES - 1, 1, quiet=True, streams=STREAMS)
     count = UPDATES * STREAMS * BPTT
     tokens = generated_corpus(python_docs.TYPES, count, SEED).tokens["train"]
     expected = by_hand(config, torch.from_numpy(tokens).long(), lr=1e-2, clip=0.25)
@@ -80,7 +85,7 @@ def test_the_updates_are_those_of_training(row):
 def test_the_record_says_what_was_measured(experiment, no_data):
     config = smoke(experiment)
     streams, bptt = config.dataset.batch_size, config.task.bptt
-    record = step(config, 2, 1, streams - 1, quiet=True)
+    record = step(config, 2, 1, quiet=True, streams=streams - 1)
     assert f"table_{record['table']}/{record['row']}" == experiment
     assert (record["streams"], record["paper_streams"]) == (streams - 1, streams)
     assert (record["bptt"], record["tokens_per_update"]) == (bptt, (streams - 1) * bptt)
@@ -117,35 +122,8 @@ def test_all_streams_of_the_recipe_and_windows_of_one_length_by_default(monkeypa
 def test_the_warm_up_is_not_timed(monkeypatch):
     clock = iter([0.0, 60.0, 100.0, 101.0, 200.0, 200.5])
     monkeypatch.setattr(module, "_clock", lambda trainer: next(clock))
-    record = step(smoke("table_1a/lstm_r2"), 2, 1, 2, quiet=True)
+    record = step(smoke("table_1a/lstm_r2"), 2, 1, quiet=True, streams=2)
     assert record["ms_per_update"] == [1000.0, 500.0]
-
-
-def test_peak_memory_is_the_process_s_or_the_gpu_s(monkeypatch):
-    memory = PeakMemory()
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    memory.updated(1, 10, 0.5)
-    assert memory.mib == pytest.approx(resident, rel=0.01)
-    peaks = iter([3 * 2**30, 5 * 2**30, 4 * 2**30])
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: next(peaks))
-    for update in (1, 2, 3):
-        memory.updated(update, 10, 0.5)
-    assert memory.mib == 5 * 1024
-
-
-def test_the_generated_text_follows_the_law_and_the_seed():
-    types, count = 50, 200_000
-    corpus = generated_corpus(types, count, seed=3)
-    tokens = corpus.tokens["train"]
-    assert corpus.types == types and corpus.eos == 0
-    assert len(tokens) == count and tokens.min() >= 0 and tokens.max() < types
-    found = np.bincount(tokens, minlength=types) / count
-    law = zipf.share(np.arange(1, types + 1), types)
-    assert np.abs(found - law).max() < 5 * np.sqrt(law.max() / count)
-    again, other = (generated_corpus(types, 100, seed).tokens["train"] for seed in (3, 4))
-    assert np.array_equal(again, generated_corpus(types, 100, 3).tokens["train"])
-    assert not np.array_equal(again, other)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +133,7 @@ def test_the_generated_text_follows_the_law_and_the_seed():
         ({"warm_up": -1}, "warm_up = -1 must be at least 0"),
         ({"streams": 0}, "streams = 0 must lie between 1 and the recipe's 10"),
         ({"streams": 11}, "streams = 11 must lie between 1 and the recipe's 10"),
+        ({"max_tokens": 9}, "max_tokens does not cut the updates of this run; take streams"),
     ],
 )
 def test_impossible_numbers_are_refused(arguments, sentence):
@@ -162,10 +141,22 @@ def test_impossible_numbers_are_refused(arguments, sentence):
         step(smoke("table_1a/lstm_r2"), **arguments)
 
 
+def test_updates_are_measured_on_one_device():
+    config = smoke("table_1a/lstm_r2", "distributed_training.distributed_world_size=2")
+    with pytest.raises(InputError, match="distributed_world_size = 2, but updates are measured on"):
+        step(config)
+
+
 def test_one_stream_and_one_update_are_enough():
     config = smoke("table_1a/lstm_r2", "task.bptt=2")
-    record = step(config, 1, 0, 1, quiet=True)
+    record = step(config, 1, 0, quiet=True, streams=1)
     assert record["tokens_per_update"] == 2 and len(record["loss"]) == 1
+
+
+def test_a_batch_of_a_language_model_is_an_update(monkeypatch):
+    record = step(smoke("table_1a/lstm_r2", "optimization.update_freq=[3]"), 2, 0, quiet=True)
+    assert record["config"]["optimization"]["update_freq"] == [1]
+    assert len(record["loss"]) == 2 and record["tokens_per_update"] == 200
 
 
 def test_a_recipe_that_training_refuses_is_refused():
@@ -193,8 +184,142 @@ def test_a_loss_that_is_not_finite_is_no_measurement(monkeypatch):
 def test_results_read_what_is_measured(no_data):
     from define.files import write_json
 
-    record = step(smoke("table_2/txl_64"), 1, 1, 2, quiet=True)
+    record = step(smoke("table_2/txl_64"), 1, 1, quiet=True, streams=2)
     write_json("step.json", record)
     found = read("step.json")
     assert (found.table, found.row, found.streams) == ("2", "txl_64", 2)
     assert found.median_ms == record["ms_per_update"][0]
+
+
+MAX_TOKENS, UPDATE_FREQ = 64, 3
+"""Smoke scale has one batch of 512 tokens a side."""
+
+
+def translation(row: str, *overrides: str):
+    kept = "checkpoint.no_epoch_checkpoints=false"
+    return smoke(f"table_3/{row}", f"seed={SEED}", "model.dropout=0", kept, *overrides)
+
+
+@pytest.fixture
+def heard(monkeypatch) -> tuple[list[dict], list[float]]:
+    """The batches of the following updates, and the learning rate of each update."""
+    batches, rates = [], []
+    train_step, updated = DefineTranslationTask.train_step, PeakMemory.updated
+
+    def trained(self, sample, *args, **kwargs):
+        batches.append(sample)
+        return train_step(self, sample, *args, **kwargs)
+
+    def noted(self, update, tokens, lr):
+        rates.append(lr)
+        return updated(self, update, tokens, lr)
+
+    monkeypatch.setattr(DefineTranslationTask, "train_step", trained)
+    monkeypatch.setattr(PeakMemory, "updated", noted)
+    return batches, rates
+
+
+@pytest.mark.parametrize("row", ["transformer", "transformer_define"])
+def test_the_updates_of_a_translation_are_those_of_training(row, heard):
+    batches, rates = heard
+    config = translation(row)
+    record = step(config, 2, 1, quiet=True, max_tokens=MAX_TOKENS, update_freq=UPDATE_FREQ)
+    assert len(batches) == 3 * UPDATE_FREQ and len(rates) == 3
+    torch.manual_seed(SEED)
+    section = config_from(DefineTransformerConfig, config.model)
+    model = DefineTransformer.of(section, *map(dictionary, corpus_types("grammar"))).train()
+    adam = torch.optim.Adam(model.parameters(), betas=(0.9, 0.98), eps=1e-8)
+    losses, smoothing = [], config.criterion.label_smoothing
+    assert smoothing > 0
+    for update, lr in enumerate(rates):
+        group = batches[update * UPDATE_FREQ : (update + 1) * UPDATE_FREQ]
+        nll, smooth, tokens = 0.0, 0.0, 0
+        for batch in group:
+            logits, _ = model(**batch["net_input"])
+            log_probs = logits.log_softmax(-1)[batch["target"] != 1]  # <pad>
+            words = batch["target"][batch["target"] != 1]
+            nll = nll - log_probs.gather(1, words.unsqueeze(1)).sum()
+            smooth = smooth - log_probs.sum() / (log_probs.size(1) - 1)
+            tokens += len(words)
+        # fairseq spreads the smoothing over all types but the right one.
+        spread = smoothing / (log_probs.size(1) - 1)
+        weighted = (1 - smoothing - spread) * nll + smoothing * smooth
+        adam.zero_grad()
+        (weighted / tokens).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.optimization.clip_norm)
+        adam.param_groups[0]["lr"] = lr
+        adam.step()
+        losses.append(nll.item() / tokens)
+    assert record["loss"] == pytest.approx(losses, rel=1e-5)
+    assert len(set(losses)) == 3
+
+
+def test_the_record_of_a_translation_says_what_was_measured(heard, no_data):
+    batches, _ = heard
+    config = translation("transformer_define")
+    record = step(config, 2, 1, quiet=True, max_tokens=MAX_TOKENS, update_freq=UPDATE_FREQ)
+    assert (record["table"], record["row"]) == ("3", "transformer_define")
+    assert (record["max_tokens"], record["update_freq"]) == (MAX_TOKENS, UPDATE_FREQ)
+    assert record["tokens_per_update"] == MAX_TOKENS * UPDATE_FREQ
+    assert record["paper_tokens_per_update"] == 512
+    assert record["config"]["run"]["tokens_per_update"] == MAX_TOKENS * UPDATE_FREQ
+    assert record["config"]["dataset"]["max_tokens"] == MAX_TOKENS
+    timed = batches[UPDATE_FREQ:]
+    for batch in batches:
+        sides = batch["net_input"]["src_tokens"], batch["target"]
+        assert max(side.numel() for side in sides) <= MAX_TOKENS
+    for name, field in (("source_tokens", "src_tokens"), ("target_tokens", "prev_output_tokens")):
+        read = [int((batch["net_input"][field] != 1).sum()) for batch in timed]  # <pad>
+        assert record[name] == round(sum(read) / 2)
+    assert record["sentences"] == round(sum(len(batch["id"]) for batch in timed) / 2)
+    source, target = corpus_types("grammar")
+    data = {"name": "zipf-pairs", "sha256": {}, "tokens": {}, "types": target}
+    assert record["provenance"]["data"] == data | {"source_types": source}
+    assert list(no_data.iterdir()) == []
+    assert type(Observed.observer) is Observer
+
+
+def test_the_recipe_s_batches_by_default_and_one_update_is_enough(heard):
+    config = translation("transformer", "dataset.max_tokens=128")
+    record = step(config, 1, 0, quiet=True)
+    assert (record["max_tokens"], record["update_freq"]) == (128, 4)
+    assert record["tokens_per_update"] == record["paper_tokens_per_update"] == 512
+    assert len(record["loss"]) == 1 and len(heard[0]) == 4
+
+
+@pytest.mark.parametrize("max_tokens", [2, 5])
+def test_a_sentence_is_never_longer_than_a_batch(max_tokens, heard):
+    record = step(translation("transformer"), 2, 0, quiet=True, max_tokens=max_tokens)
+    assert max(batch["target"].numel() for batch in heard[0]) <= max_tokens
+    assert record["target_tokens"] >= 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"streams": 2}, "streams does not cut the updates .* take max_tokens or update_freq"),
+        ({"max_tokens": 1}, "max_tokens = 1 must be at least 2"),
+        ({"update_freq": 0}, "update_freq = 0 must be at least 1"),
+        ({"max_tokens": 513}, "max_tokens = 513 times update_freq = 1 must be at most .* 512 tok"),
+        ({"update_freq": 2}, "max_tokens = 512 times update_freq = 2 must be at most .* 512 tok"),
+    ],
+)
+def test_impossible_sizes_of_a_translation_are_refused(arguments, sentence):
+    with pytest.raises(InputError, match=sentence):
+        step(translation("transformer"), **arguments)
+
+
+def test_a_translation_needs_a_number_of_tokens():
+    overrides = ["run.tokens_per_update=0", "dataset.max_tokens=null", "dataset.batch_size=8"]
+    with pytest.raises(InputError, match=r"dataset.max_tokens = None must be at least 1"):
+        step(translation("transformer", *overrides))
+
+
+def test_results_read_what_is_measured_of_a_translation():
+    from define.files import write_json
+
+    record = step(translation("transformer_linear"), 1, 0, quiet=True, max_tokens=MAX_TOKENS)
+    write_json("step.json", record)
+    found = read("step.json")
+    assert (found.table, found.row, found.max_tokens) == ("3", "transformer_linear", MAX_TOKENS)
+    assert found.target_tokens == record["target_tokens"]

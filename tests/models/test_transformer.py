@@ -1,0 +1,577 @@
+"""fairseq's Transformer over our input layers: against fairseq's own, references, closed forms."""
+
+import math
+import warnings
+from argparse import Namespace
+from dataclasses import replace
+
+import pytest
+import torch
+from fairseq import options
+from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
+from fairseq.data import LanguagePairDataset
+from fairseq.dataclass.configs import GenerationConfig
+from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+from fairseq.models.transformer import TransformerConfig, TransformerModelBase
+from fairseq.models.transformer.transformer_config import DecoderConfig, EncDecBaseConfig
+from fairseq.sequence_generator import SequenceGenerator
+from omegaconf import OmegaConf
+from torch import nn
+
+from define import plugin
+from define.core import reference
+from define.core.counting import count_parameters
+from define.core.schedule import WIDTH_MULTIPLE
+from define.errors import InputError
+from define.launch.compose import compose
+from define.launch.counting import dictionary
+from define.models.transformer import (
+    ARCHITECTURES,
+    SHARES,
+    DefineTransformer,
+    DefineTransformerConfig,
+)
+
+SOURCE, TARGET = dictionary(23), dictionary(19)
+PAD, EOS = SOURCE.pad(), SOURCE.eos()
+SMALL = DefineTransformerConfig(
+    map_dim=8,
+    expand_dim=20,
+    reduce_dim=15,
+    max_groups=4,
+    width_multiple=1,
+    model_dim=15,
+    inner_dim=11,
+    heads=3,
+    encoder_layers=2,
+    decoder_layers=3,
+    dropout=0.0,
+)
+INPUTS = {
+    "table": {"input": "table", "map_dim": 15},
+    "linear": {"input": "linear"},
+    "mlp": {"input": "mlp"},
+    "define": {},
+    "adaptive table": {
+        "map": "adaptive",
+        "input": "table",
+        "map_dim": 15,
+        "cutoffs": [7, 12],
+        "cluster_factor": 3,
+    },
+    "adaptive define": {"map": "adaptive", "cutoffs": [7, 12], "cluster_factor": 2},
+    "projective define": {"map": "projective", "map_dim": 6, "projected_dim": 8, "cutoffs": [9]},
+}
+COMBINATIONS = [
+    pytest.param({**fields, "share": share}, id=f"{name}-{share}")
+    for name, fields in INPUTS.items()
+    for share in SHARES
+    if share in ("none", "source_target") or "map" not in fields
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_seed():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+def joined(config: DefineTransformerConfig) -> tuple:
+    """Dictionaries of source and target; one for both where the config needs that."""
+    return (SOURCE, SOURCE) if config.shares_input else (SOURCE, TARGET)
+
+
+def build(dtype=torch.float64, **fields) -> DefineTransformer:
+    """A small model; every parameter is moved, so that no initial zero or one hides an error."""
+    config = replace(SMALL, **fields)
+    model = DefineTransformer.of(config, *joined(config)).to(dtype)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+        for embedding in model.embeddings:
+            if config.map == "standard":
+                embedding.map.weight[PAD] = 0  # as fairseq begins
+    return model
+
+
+def sentences(types: int, lengths: list[int]) -> list[torch.Tensor]:
+    """Sentences in which all types come up, and the last of each is </s>."""
+    ids = torch.arange(4, types).repeat(9)[torch.randperm(9 * (types - 4))]
+    parts = torch.cat([torch.arange(4, types), ids])[: sum(lengths)].split(lengths)
+    return [torch.cat([part, torch.tensor([EOS])]) for part in parts]
+
+
+def sample(model: DefineTransformer) -> dict:
+    """A batch with padding: on the left of the source, on the right of the target."""
+    types = [len(stack.dictionary) for stack in (model.encoder, model.decoder)]
+    lengths = [9, 4, 7, 1], [5, 8, 2, 7]
+    source, target = (sentences(*arguments) for arguments in zip(types, lengths, strict=True))
+    data = LanguagePairDataset(
+        *(source, [len(s) for s in source], model.encoder.dictionary),
+        *(target, [len(t) for t in target], model.decoder.dictionary),
+    )
+    return data.collater([data[i] for i in range(len(data))])
+
+
+def logits(model: DefineTransformer, batch: dict) -> torch.Tensor:
+    return model(**batch["net_input"])[0]
+
+
+def gradients(model: nn.Module, output: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Of a sum with weights of every output; tied parameters under one name."""
+    torch.manual_seed(1)
+    (output * torch.randn_like(output)).sum().backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+# Against fairseq's own model.
+
+
+def fairseqs(config: DefineTransformerConfig) -> TransformerModelBase:
+    """What fairseq builds for a model that has plain tables for input layers."""
+    stack = {
+        "embed_dim": config.model_dim,
+        "ffn_embed_dim": config.inner_dim,
+        "attention_heads": config.heads,
+        "normalize_before": config.pre_norm,
+    }
+    own = TransformerConfig(
+        dropout=0.0,
+        encoder=EncDecBaseConfig(layers=config.encoder_layers, **stack),
+        decoder=DecoderConfig(layers=config.decoder_layers, **stack),
+        share_decoder_input_output_embed=config.share == "target_output",
+        share_all_embeddings=config.share == "all",
+    )
+    source, target = joined(config)
+    task = Namespace(source_dictionary=source, target_dictionary=target)
+    return TransformerModelBase.build_model(own, task).double()
+
+
+@pytest.mark.parametrize("pre_norm", [False, True])
+@pytest.mark.parametrize("share", ["none", "target_output", "all"])
+def test_with_plain_tables_it_is_fairseqs(share, pre_norm):
+    config = replace(SMALL, **INPUTS["table"], share=share, pre_norm=pre_norm)
+    model = build(**INPUTS["table"], share=share, pre_norm=pre_norm)
+    theirs = fairseqs(config)
+    names = {name: name.replace(".map.", ".") for name in model.state_dict()}
+    theirs.load_state_dict({names[k]: v for k, v in model.state_dict().items()})
+    batch = sample(model)
+    ours, expected = logits(model, batch), logits(theirs, batch)
+    torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+    found = {names[k]: v for k, v in gradients(model, ours).items()}
+    torch.testing.assert_close(found, gradients(theirs, expected), rtol=1e-12, atol=1e-12)
+    assert count(model)["total"] == sum(p.numel() for p in theirs.parameters())
+
+
+def test_a_model_changes_no_config_of_another():
+    before = replace(SMALL).transformer_config()
+    fairseqs_own = TransformerConfig()
+    replace(SMALL, encoder_layers=5, decoder_layers=7, pre_norm=True).transformer_config()
+    assert (before.encoder.layers, before.decoder.layers) == (2, 3)
+    assert (fairseqs_own.encoder.layers, fairseqs_own.decoder.layers) == (6, 6)
+    assert not fairseqs_own.encoder.normalize_before
+
+
+# Input layers.
+
+
+def unit_of(embedding, token: int) -> torch.Tensor:
+    """e_o of a token by the slow reference; zero for padding."""
+    if token == PAD:
+        return torch.zeros(SMALL.model_dim, dtype=torch.float64)
+    e_i = embedding.map.weight[token] * math.sqrt(SMALL.map_dim)
+    parameters = reference.under(embedding.state_dict(), "unit.")
+    return reference.define_unit(e_i, parameters, "hgt", "mixer", N=3, g_max=4, activation="gelu")
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_both_stacks_read_the_unit(share):
+    model = build(share=share)
+    inputs = sample(model)["net_input"]
+    _, states = model(**inputs)
+    encoded = model.encoder(inputs["src_tokens"], return_all_hiddens=True)
+    for stack, tokens, first in (
+        (model.encoder, inputs["src_tokens"], encoded["encoder_states"][0]),
+        (model.decoder, inputs["prev_output_tokens"], states["inner_states"][0]),
+    ):
+        assert (tokens == PAD).any()
+        e_o = torch.stack(
+            [torch.stack([unit_of(stack.embed_tokens, t) for t in row]) for row in tokens.tolist()]
+        )
+        torch.testing.assert_close(stack.embed_tokens(tokens), e_o, rtol=1e-12, atol=1e-12)
+        expected = e_o + stack.embed_positions(tokens)
+        torch.testing.assert_close(first.transpose(0, 1), expected, rtol=1e-12, atol=1e-12)
+    same = model.encoder.embed_tokens is model.decoder.embed_tokens
+    assert same == (share in ("source_target", "all"))
+
+
+@pytest.mark.parametrize("fields", INPUTS.values(), ids=INPUTS)
+def test_padding_is_zero_and_learns_nothing(fields):
+    model = build(**fields)
+    batch = sample(model)
+    output = logits(model, batch)
+    gradients(model, output[batch["target"] != PAD])
+    for embedding in model.embeddings:
+        assert embedding(torch.tensor([PAD, 5])).ne(0).any(-1).tolist() == [False, True]
+        tables = [embedding.map.weight] if fields.get("map") is None else embedding.map.tables
+        assert tables[0].grad[PAD].eq(0).all()
+        assert tables[0].grad[5].ne(0).all()
+
+
+@pytest.mark.parametrize("fields", COMBINATIONS)
+def test_every_parameter_learns(fields):
+    model = build(**fields, output_bias=True)
+    for name, gradient in gradients(model, logits(model, sample(model))).items():
+        assert gradient is not None and gradient.isfinite().all(), name
+        # A bias of all keys moves all scores of a query alike.
+        assert gradient.abs().max() > 1e-6 or name.endswith("k_proj.bias"), name
+
+
+# What is shared, and how many parameters there are.
+
+
+def count(model: DefineTransformer) -> dict[str, int]:
+    return count_parameters(model, model.embeddings, model.output_layers)
+
+
+@pytest.mark.parametrize("map_dim", [8, 15])
+@pytest.mark.parametrize("share", SHARES)
+def test_what_is_one_object(share, map_dim):
+    model = build(input="linear", share=share, map_dim=map_dim)
+    encoder, decoder = model.encoder.embed_tokens, model.decoder.embed_tokens
+    output, projection = model.decoder.output_projection, model.decoder.project_out_dim
+    assert (encoder is decoder) == (share in ("source_target", "all"))
+    assert (encoder.unit is decoder.unit) == (encoder.map is decoder.map) == (encoder is decoder)
+    assert (output.weight is decoder.map.weight) == (share in ("target_output", "all"))
+    projects = share in ("target_output", "all") and map_dim != SMALL.model_dim
+    assert (projection is not None) == projects
+    assert model.embeddings == ([encoder] if encoder is decoder else [encoder, decoder])
+    if projects:
+        assert projection.weight.shape == (map_dim, SMALL.model_dim) and projection.bias is None
+        assert model.output_layers == [projection, output]
+
+
+@pytest.mark.parametrize("share", ["target_output", "all"])
+def test_the_output_layer_projects_to_n_and_reads_the_table(share):
+    model = build(share=share, output_bias=True)
+    inputs = sample(model)["net_input"]
+    features = model(**inputs)[1]["inner_states"][-1].transpose(0, 1)
+    table, bias = model.decoder.embed_tokens.map.weight, model.decoder.output_projection.bias
+    expected = features @ model.decoder.project_out_dim.weight.T @ table.T + bias
+    torch.testing.assert_close(model(**inputs)[0], expected, rtol=1e-12, atol=1e-12)
+
+
+TYPES, N_ROW, K, M, LAYERS, INNER = 31_000, 128, 1024, 512, 6, 2048
+
+
+def paper(**fields) -> dict[str, int]:
+    """Parameters by part of a model of the paper's size, V = 31,000 in both languages."""
+    with torch.device("meta"):
+        types = dictionary(TYPES)
+        return count(DefineTransformer.of(DefineTransformerConfig(**fields), types, types))
+
+
+def layers_by_hand(attentions: int) -> int:
+    """One layer of a stack: attentions with biases, feed-forward, a norm for each."""
+    feed_forward = M * INNER + INNER + INNER * M + M
+    return attentions * 4 * (M * M + M) + feed_forward + (attentions + 1) * 2 * M
+
+
+def unit_by_hand() -> int:
+    """The group linear layers, each fed with e_i too, their norms, and the reduce step."""
+    *groups, _ = reference.groups_of_layers("hgt", N=3, g_max=128)
+    widths = reference.widths_of_layers(N_ROW, K, groups, WIDTH_MULTIPLE)
+    total = width = 0
+    for g, out in zip(groups, widths, strict=True):
+        total += (N_ROW + width) * out // g + 2 * out // g
+        width = out
+    return total + K * M
+
+
+CONTEXT = LAYERS * (layers_by_hand(attentions=1) + layers_by_hand(attentions=2))
+TABLE, NARROW = TYPES * M, TYPES * N_ROW
+
+
+@pytest.mark.parametrize(
+    ("fields", "define", "io"),
+    [
+        ({"input": "table", "map_dim": M}, 0, 3 * TABLE),
+        ({"input": "table", "map_dim": M, "share": "source_target"}, 0, 2 * TABLE),
+        ({"input": "table", "map_dim": M, "share": "target_output"}, 0, 2 * TABLE),
+        ({"input": "table", "map_dim": M, "share": "all"}, 0, TABLE),
+        ({}, 2 * unit_by_hand(), 2 * NARROW + TABLE),
+        ({"share": "source_target"}, unit_by_hand(), NARROW + TABLE),
+        ({"share": "target_output"}, 2 * unit_by_hand(), 2 * NARROW + M * N_ROW),
+        ({"share": "all"}, unit_by_hand(), NARROW + M * N_ROW),
+        ({"input": "linear"}, 2 * N_ROW * M, 2 * NARROW + TABLE),
+        ({"input": "mlp"}, 2 * (N_ROW * K + K * M), 2 * NARROW + TABLE),
+    ],
+)
+def test_parameters_at_the_papers_size(fields, define, io):
+    assert CONTEXT == 44_138_496
+    expected = {"define": define, "context": CONTEXT, "io": io, "total": define + CONTEXT + io}
+    assert paper(**fields) == expected
+    norms = 2 * 2 * M  # one after each stack
+    expected |= {"context": CONTEXT + norms, "total": expected["total"] + norms}
+    assert paper(**fields, pre_norm=True) == expected
+    expected |= {"io": io + TYPES, "total": expected["total"] + TYPES}
+    assert paper(**fields, pre_norm=True, output_bias=True) == expected
+
+
+def test_sinusoidal_positions_have_no_parameters_and_odd_dimensions_are_padded():
+    model = build()
+    assert not list(model.encoder.embed_positions.parameters())
+    assert model.encoder.embed_positions(torch.tensor([[5, 6]]))[..., -1].eq(0).all()
+
+
+# Initial values.
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_initial_values(share):
+    types = dictionary(3_000)
+    config = DefineTransformerConfig(encoder_layers=1, decoder_layers=1, share=share)
+    model = DefineTransformer.of(config, types, types)
+    for embedding in model.embeddings:
+        assert embedding.map.weight.std().item() == pytest.approx(N_ROW**-0.5, rel=0.02)
+        assert abs(embedding.map.weight.mean().item()) < 0.001
+    output = model.decoder.output_projection
+    assert output.weight.std().item() == pytest.approx(output.in_features**-0.5, rel=0.02)
+    assert output.in_features == (N_ROW if config.shares_output else M)
+
+
+def test_initial_biases_of_the_output_layer_are_zero():
+    config = replace(SMALL, output_bias=True)
+    assert DefineTransformer.of(config, SOURCE, TARGET).decoder.output_projection.bias.eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "std"),
+    [
+        ({"input": "table", "map_dim": M}, 1.0),
+        ({"input": "linear"}, math.sqrt(N_ROW * 2 / (N_ROW + M))),  # Xavier's variance, n times
+        ({"input": "define"}, 0.75),  # measured
+    ],
+)
+def test_every_input_layer_begins_at_the_scale_of_plain_tables(fields, std):
+    """The stacks add positions of a deviation of about 0.7 to e_o."""
+    types = dictionary(3_000)
+    config = DefineTransformerConfig(encoder_layers=1, decoder_layers=1, **fields)
+    model = DefineTransformer.of(config, types, types)
+    for embedding in model.embeddings:
+        e_o = embedding(torch.arange(4, len(types)))
+        assert e_o.std().item() == pytest.approx(std, rel=0.05)
+
+
+# The fold.
+
+
+def prepared(model: DefineTransformer) -> DefineTransformer:
+    """As fairseq-generate prepares it."""
+    model.prepare_for_inference_(Namespace(generation=GenerationConfig(beam=3)))
+    return model
+
+
+@pytest.mark.parametrize("fields", COMBINATIONS)
+def test_the_fold_changes_no_output(fields):
+    model = build(**fields).eval()
+    batch = sample(model)
+    with torch.no_grad():
+        expected = logits(model, batch)
+        assert not any(embedding.cached for embedding in model.embeddings)
+        folded = logits(prepared(model), batch)
+    assert all(embedding.cached for embedding in model.embeddings)
+    torch.testing.assert_close(folded, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_fold_is_read_and_dropped_by_training():
+    model = prepared(build())
+    for embedding in model.embeddings:
+        calls = []
+        embedding.unit.register_forward_hook(lambda *_: calls.append(1))  # noqa: B023
+        embedding(torch.tensor([4, 5]))
+        assert not calls
+        embedding.train()
+        embedding(torch.tensor([4, 5]))
+        assert calls and not embedding.cached
+    with pytest.raises(RuntimeError, match="cannot train after"):  # fairseq's own rule
+        model.train()
+
+
+def test_the_fold_can_be_left_out():
+    model = prepared(build(cache=False))
+    assert not any(embedding.cached for embedding in model.embeddings)
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_incremental_decoding_is_full_decoding(cache):
+    model = prepared(build(cache=cache))
+    inputs = sample(model)["net_input"]
+    longest = inputs["prev_output_tokens"].ne(PAD).all(1).nonzero()[0]
+    tokens = inputs["prev_output_tokens"][longest]
+    with torch.no_grad():
+        encoded = model.encoder(inputs["src_tokens"][longest])
+        expected, _ = model.decoder(tokens, encoder_out=encoded)
+        state, steps = {}, []
+        for end in range(1, tokens.shape[1] + 1):
+            step, _ = model.decoder(tokens[:, :end], encoded, incremental_state=state)
+            steps.append(step)
+    assert all(step.shape == (1, 1, len(TARGET)) for step in steps)
+    torch.testing.assert_close(torch.cat(steps, 1), expected, rtol=1e-12, atol=1e-12)
+
+
+def learn(model: DefineTransformer, batch: dict, updates: int) -> list[float]:
+    """Trains on one batch; returns the losses per token."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(updates):
+        loss = nn.functional.cross_entropy(
+            logits(model, batch).flatten(0, 1), batch["target"].flatten(), ignore_index=PAD
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def hypotheses(model: DefineTransformer, batch: dict) -> tuple[list[list[int]], list[float]]:
+    """Ids, and scores, of all beams of all sentences."""
+    found = SequenceGenerator([model], TARGET, beam_size=3, max_len_b=9).generate([model], batch)
+    beams = [beam for own in found for beam in own]
+    return [beam["tokens"].tolist() for beam in beams], [beam["score"].item() for beam in beams]
+
+
+@pytest.mark.parametrize("updates", [0, 60], ids=["untrained", "trained"])
+def test_hypotheses_with_and_without_the_fold_are_the_same(updates):
+    config = replace(SMALL, output_bias=True)
+    model = DefineTransformer.of(config, SOURCE, TARGET)
+    batch = sample(model)
+    losses = learn(model, batch, updates)
+    twin = DefineTransformer.of(replace(config, cache=False), SOURCE, TARGET)
+    twin.load_state_dict(model.state_dict())
+    found, expected = (hypotheses(prepared(m), batch) for m in (model, twin))
+    assert model.embeddings[0].cached and not twin.embeddings[0].cached
+    assert found[0] == expected[0]
+    assert found[1] == pytest.approx(expected[1], abs=1e-5)
+    if updates:
+        assert losses[-1] < losses[0] / 10
+        assert found[0][::3] == [row[row != PAD].tolist() for row in batch["target"]]
+
+
+# The loss.
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
+def test_the_smoothed_loss_is_the_closed_form(smoothing):
+    """Of every target but padding: all other types share the smoothing evenly."""
+    model = build()
+    batch = sample(model)
+    task = Namespace(target_dictionary=TARGET)
+    criterion = LabelSmoothedCrossEntropyCriterion(task, False, smoothing)
+    loss, scored, log = criterion(model, batch)
+    expected = nll = tokens = 0.0
+    for output, targets in zip(logits(model, batch), batch["target"].tolist(), strict=True):
+        for row, target in zip(output, targets, strict=True):
+            if target == PAD:
+                continue
+            log_probs = row - row.exp().sum().log()
+            for label, log_prob in enumerate(log_probs.tolist()):
+                share = smoothing / (len(TARGET) - 1)
+                expected -= (1 - smoothing if label == target else share) * log_prob
+            nll -= log_probs[target].item()
+            tokens += 1
+    assert scored == log["ntokens"] == tokens == int((batch["target"] != PAD).sum())
+    assert loss.item() == pytest.approx(expected, rel=1e-6)  # fairseq's softmax is in float32
+    assert log["nll_loss"].item() == pytest.approx(nll, rel=1e-6)
+
+
+# Names for fairseq's command line.
+
+
+def parsed(*words: str) -> dict:
+    """The model section of `fairseq-train`'s config."""
+    plugin.register()
+    parser = options.get_training_parser()
+    arguments = options.parse_args_and_arch(parser, input_args=["data", *words])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Hydra on how fairseq calls it
+        return OmegaConf.to_container(convert_namespace_to_omegaconf(arguments).model)
+
+
+DEFAULTS = vars(DefineTransformerConfig())
+RECIPE = {"_name", "dropout", "attention_dropout", "activation_dropout", "pre_norm", "output_bias"}
+
+
+@pytest.mark.parametrize("name", ["define_transformer", *ARCHITECTURES])
+def test_every_architecture_has_its_own_values_and_the_defaults(name):
+    assert parsed("--arch", name) == DEFAULTS | ARCHITECTURES.get(name, {}) | {"_name": name}
+
+
+@pytest.mark.parametrize("name", ["define_transformer", *ARCHITECTURES])
+def test_options_override_an_architecture(name):
+    words = "--map-dim 16 --input linear --heads 2 --pre-norm --share all".split()
+    found = parsed("--arch", name, *words)
+    own = {"map_dim": 16, "input": "linear", "heads": 2, "pre_norm": True, "share": "all"}
+    assert found == DEFAULTS | ARCHITECTURES.get(name, {}) | own | {"_name": name}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "scale"),
+    [
+        ("define_transformer", "transformer_define", "paper"),
+        ("define_transformer_plain", "transformer", "paper"),
+        ("define_transformer_tiny", "transformer_define", "mini"),
+        ("define_transformer_tiny_plain", "transformer", "mini"),
+    ],
+)
+def test_architectures_have_the_sizes_of_table_3(name, row, scale):
+    section = compose([f"experiment=table_3/{row}", f"scale={scale}"]).model
+    sizes = set(DEFAULTS) - RECIPE
+    if section.input == "table":
+        sizes -= {"expand_dim", "reduce_dim", "depth", "max_groups", "width_multiple"}
+    found = parsed("--arch", name)
+    assert {key: found[key] for key in sizes} == {key: section[key] for key in sizes}
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"share": "some"}, "share = 'some' is unknown; take one of none, source_target, "),
+        ({"inner_dim": 0}, "inner_dim = 0 must be at least 1"),
+        ({"heads": 0}, "heads = 0 must be at least 1"),
+        ({"encoder_layers": 0}, "encoder_layers = 0 must be at least 1"),
+        ({"decoder_layers": -1}, "decoder_layers = -1 must be at least 1"),
+        ({"max_source_positions": 0}, "max_source_positions = 0 must be at least 1"),
+        ({"dropout": 1.0}, r"dropout = 1.0 must lie in \[0, 1\)"),
+        ({"attention_dropout": -0.1}, r"attention_dropout = -0.1 must lie in \[0, 1\)"),
+        (
+            {"reduce_dim": 16},
+            "the input layer gives 16 dimensions, but model_dim = 15; make reduce_dim .* equal",
+        ),
+        ({"input": "table"}, "the input layer gives 8 dimensions, but model_dim = 15; make .* map"),
+        ({"heads": 4}, "model_dim = 15 must be a multiple of heads = 4"),
+        (
+            {"share": "all", "map": "adaptive", "cutoffs": [5]},
+            "share = all needs one table for all types, but map = adaptive; take map=standard or",
+        ),
+        ({"input": "gru"}, "input = 'gru'"),
+        ({"max_groups": 3}, "n = 8 does not split into 3"),
+    ],
+)
+def test_bad_values_are_named_with_the_rule_and_the_way_out(fields, sentence):
+    with pytest.raises(InputError, match=sentence):
+        DefineTransformer.of(replace(SMALL, **fields), SOURCE, SOURCE)
+
+
+@pytest.mark.parametrize("share", ["source_target", "all"])
+def test_one_table_for_two_vocabularies_is_refused(share):
+    sentence = f"share = {share} needs one dictionary for both languages; prepare a corpus with a"
+    with pytest.raises(InputError, match=sentence):
+        DefineTransformer.of(replace(SMALL, share=share), SOURCE, TARGET)
