@@ -59,24 +59,38 @@ def test_scripts_exist_and_explain_their_options(words):
         assert all((ROOT / "configs" / "experiment" / table).is_dir() for table in tables)
 
 
-def test_fairseq_train_command_is_the_paper_recipe():
+@pytest.mark.parametrize(
+    ("task", "recipe"),
+    [
+        (
+            "define_language_modeling",
+            ["experiment=table_1c/awd_lstm_define", "scale=paper"],
+        ),
+        ("define_translation", ["experiment=table_3/transformer_define", "scale=mini"]),
+    ],
+)
+def test_the_fairseq_train_commands_are_our_recipes(task, recipe):
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
 
+    from define import plugin
     from define.launch.compose import compose
 
-    (words,) = [words for words in COMMANDS if words[0] == "fairseq-train"]
+    plugin.register()
+    (words,) = [words for words in COMMANDS if words[0] == "fairseq-train" and task in words]
     flags = [str(ROOT / "define") if word == "define" else word for word in words[1:]]
     parser = options.get_training_parser()
     args = options.parse_args_and_arch(parser, flags)
     config = convert_namespace_to_omegaconf(args)
-    recipe = compose(["experiment=table_1c/awd_lstm_define", "scale=paper"])
+    recipe = compose(recipe)
     for section in ("model", "task", "criterion", "optimizer", "lr_scheduler", "optimization"):
         for key, value in recipe[section].items():
             if (section, key) not in (("task", "data"), ("model", "_name")):
                 assert config[section][key] == value, f"{section}.{key}"
-    for key in ("batch_size", "batch_size_valid", "required_batch_size_multiple"):
+    for key in ("batch_size", "max_tokens", "required_batch_size_multiple"):
         assert config.dataset[key] == recipe.dataset[key]
+        valid = f"{key}_valid"
+        assert valid not in recipe.dataset or config.dataset[valid] == recipe.dataset[valid]
     assert config.common.seed == recipe.common.seed
 
 

@@ -217,7 +217,8 @@ _TINY = {
     "heads": 4,
     "encoder_layers": 4,
     "decoder_layers": 4,
-    "dropout": 0.3,
+    "pre_norm": True,
+    "output_bias": True,
 }
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "define_transformer_plain": {"input": "table", "map_dim": 512},
