@@ -1,11 +1,14 @@
 """A tiny corpus for tests that train, and a place of their own for what they leave."""
 
 import os
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from define.data import corpora, pairs
 from define.data.prepare import prepare
@@ -79,6 +82,34 @@ def pair_corpus(data_root) -> pairs.PairCorpus:
         )
         patch.setitem(pairs.PAIRS, "grammar", spec)
         return prepare_pairs("grammar", data_root / "grammar", quiet=True)
+
+
+@pytest.fixture
+def save_translator(pair_corpus) -> Callable[..., Any]:
+    """(path, seed, fields of the model's config) -> an untrained model, saved as training does."""
+    from define.launch.decoding import task_for
+    from define.models.transformer import DefineTransformer, DefineTransformerConfig
+
+    def save(path: Path, seed: int = 0, **fields) -> DefineTransformer:
+        sizes = {"map_dim": 8, "expand_dim": 32, "max_groups": 4, "width_multiple": 8}
+        sizes |= {"model_dim": 16, "reduce_dim": 16, "inner_dim": 32, "heads": 2}
+        layers = {"encoder_layers": 2, "decoder_layers": 2}
+        config = DefineTransformerConfig(**{**sizes, **layers, **fields})
+        languages = {"source_lang": pair_corpus.source, "target_lang": pair_corpus.target}
+        checkpoint = {
+            "cfg": {
+                "model": {**asdict(config), "_name": "define_transformer"},
+                "task": {**languages, "data": str(pair_corpus.folder)},
+            }
+        }
+        task = task_for(checkpoint, pair_corpus)
+        torch.manual_seed(seed)
+        model = DefineTransformer.of(config, task.source_dictionary, task.target_dictionary)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({**checkpoint, "model": model.state_dict()}, path)
+        return model
+
+    return save
 
 
 @pytest.fixture

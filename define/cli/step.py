@@ -58,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--update-freq",
         type=int,
         metavar="N",
-        help="fewer batches per update of a translation; the tokens per update of both are recorded",
+        help="fewer batches per update of a translation; the recipe's tokens are recorded too",
     )
     parser.add_argument("--output", metavar="FILE", help="write the measurements there, as JSON")
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
@@ -101,9 +101,7 @@ def run(args: argparse.Namespace) -> int:
 def _size(record: dict[str, Any]) -> str:
     """How much one update reads."""
     if "streams" in record:
-        return (
-            f"{record['streams']} of {record['paper_streams']} streams x {record['bptt']} tokens"
-        )
+        return f"{record['streams']} of {record['paper_streams']} streams x {record['bptt']} tokens"
     return (
         f"{record['tokens_per_update']:,} of {record['paper_tokens_per_update']:,} tokens per "
         f"update ({record['update_freq']} batches of {record['max_tokens']:,} tokens, padding "

@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         ("max-len-a", float, "A", "at most A * (source length) + B tokens (default: 0)"),
         ("max-len-b", int, "B", "see --max-len-a (default: 200)"),
         ("max-tokens", int, "N", "source tokens translated at a time (default: 4096)"),
-        ("average", int, "N", "mean of the weights of the last N epochs beside the checkpoint"),
+        ("average", int, "N", "mean of the weights of the last N checkpoints kept beside it"),
     ):
         group.add_argument(f"--{name}", type=kind, metavar=metavar, help=text)
     group.add_argument(

@@ -21,17 +21,13 @@ Types = int | tuple[int, int]
 
 
 def corpus_types(name: str) -> Types:
-    """V of a corpus, which need not be prepared.
-
-    Where nobody has fixed the sizes of the dictionaries of a parallel corpus, both are as many as
-    the pieces that its subword model learns.
+    """V of a corpus, which need not be prepared; nominal where its subwords are learnt.
 
     Raises:
         InputError: no corpus has that name.
     """
     if name in pairs.PAIRS:
-        spec = pairs.get_pairs(name)
-        types = spec.types or {"source": spec.pieces, "target": spec.pieces}
+        types = pairs.get_pairs(name).types
         return types["source"], types["target"]
     return get_spec(name).types or python_docs.TYPES
 

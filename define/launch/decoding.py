@@ -137,8 +137,8 @@ def load_model(
     Args:
         path: a checkpoint; for an average, one in the folder of the others.
     Raises:
-        InputError: no checkpoint, one of another kind, one of other dictionaries than the task's,
-            or too few for an average.
+        InputError: no checkpoint, one of another kind, one of a training that has diverged, one of
+            other dictionaries than the task's, or too few for an average.
     """
     checkpoint = read(path)
     config = config_from(DefineTransformerConfig, checkpoint["cfg"]["model"])
@@ -147,6 +147,8 @@ def load_model(
     weights = checkpoint["model"]
     if decoding.average:
         weights = mean_weights(last_checkpoints(Path(path).parent, decoding.average))
+    if not all(value.isfinite().all() for value in weights.values()):
+        raise InputError(f"{path} holds weights that are not finite; name another checkpoint")
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -251,9 +253,8 @@ def search(
             sample = utils.move_to_cuda(sample) if cuda else sample
             hypotheses = task.inference_step(generator, [model], sample)
             for place, best in zip(sample["id"].tolist(), hypotheses, strict=True):
-                if best:  # there is none where the weights are not finite
-                    found[whole[place]] = best[0]["tokens"].cpu()
-                    left.remove(whole[place])
+                found[whole[place]] = best[0]["tokens"].cpu()
+                left.remove(whole[place])
             bar.update(len(hypotheses))
     if left:
         raise RuntimeError(f"{len(left)} sentences were not translated, sentence {min(left) + 1}")

@@ -33,9 +33,14 @@ class DefineTranslationTask(Observed, TranslationTask):
         self._iterated: FairseqDataset | None = None
 
     def get_batch_iterator(
-        self, dataset: FairseqDataset, *args, required_batch_size_multiple: int = 1, **kwargs
+        self,
+        dataset: FairseqDataset,
+        *args,
+        required_batch_size_multiple: int = 1,
+        epoch: int = 1,
+        **kwargs,
     ) -> EpochBatchIterating:
-        """As fairseq's.
+        """As fairseq's, with the same batches whatever the epoch in which training resumes.
 
         Raises:
             InputError: batches are to be multiples of a number, for which fairseq leaves out the
@@ -48,7 +53,12 @@ class DefineTranslationTask(Observed, TranslationTask):
                 f"(--required-batch-size-multiple 1)"
             )
         self._iterated = dataset
-        return super().get_batch_iterator(dataset, *args, **kwargs)
+        is_new = dataset not in self.dataset_to_epoch_iter
+        # Sentences of one length are shuffled, by the epoch, where batches are made: once.
+        batches = super().get_batch_iterator(dataset, *args, epoch=1, **kwargs)
+        if is_new:
+            batches.epoch = epoch
+        return batches
 
     def begin_epoch(self, epoch, model) -> None:
         super().begin_epoch(epoch, model)

@@ -163,6 +163,18 @@ def test_prepared_corpora(tmp_path):
     assert "test.npy" in finding.detail and "define prepare python_docs" in finding.fix
 
 
+def test_prepared_parallel_corpora(pair_corpus, tmp_path):
+    shutil.copytree(pair_corpus.folder, tmp_path / "grammar")
+    (finding,) = doctor.check_corpora(tmp_path)
+    assert (finding.check, finding.status) == ("corpus grammar", "ok")
+    tokens = sum(pair_corpus.meta["tokens"].values())
+    assert f"{tokens:,} tokens, {pair_corpus.types} types" in finding.detail
+
+    (tmp_path / "grammar" / "references" / "grammar_test.xb").unlink()
+    (finding,) = doctor.check_corpora(tmp_path)
+    assert finding.status == "broken" and "define prepare grammar" in finding.fix
+
+
 def test_an_unreadable_description_is_a_finding(tmp_path):
     folder = tmp_path / "ptb"
     folder.mkdir()

@@ -34,6 +34,19 @@ def test_output_is_a_step_record_and_the_summary_shows_it(place, capsys):
     assert [path.name for path in place.rglob("*")] == ["steps", "lstm_r2.json"]
 
 
+def test_the_summary_of_a_translation_shows_both_sides(place, capsys):
+    small = ["experiment=table_3/transformer", "scale=smoke", "threads=1"]
+    size = ["--max-tokens", "64", "--update-freq", "2", "--updates", "1", "--warm-up", "0"]
+    assert main(["step", *small, *size, "--output", "step.json"]) == 0
+    record = read("step.json")
+    assert (record.max_tokens, record.update_freq, record.updates, record.warm_up) == (64, 2, 1, 0)
+    assert (
+        "table 3, transformer: 128 of 512 tokens per update (2 batches of 64 tokens, padding "
+        f"included: {record.sentences} sentences, {record.source_tokens} source and "
+        f"{record.target_tokens} target subwords); {record.median_ms:,.1f} ms per update"
+    ) in capsys.readouterr().out
+
+
 def test_json_on_the_screen_is_the_file(capsys):
     assert main(["step", *SMALL, "--updates", "1", "--json", "--output", "step.json"]) == 0
     with open("step.json", encoding="utf-8") as stream:
@@ -49,10 +62,11 @@ def test_quiet_says_nothing(capsys):
     ("arguments", "sentence"),
     [
         (["--streams", "0"], "streams = 0 must lie between 1 and the recipe's 10"),
+        (["--max-tokens", "9"], "max_tokens does not cut the updates of this run; take streams"),
         (["--updates", "0"], "updates = 0 must be at least 1"),
         (["--warm-up", "-2"], "warm_up = -2 must be at least 0"),
         (["task.bptt=-1"], "task.bptt = -1 must be at least 1"),
-        (["dataset.batch_size=null"], "dataset.batch_size = 0 must be at least 1"),
+        (["dataset.batch_size=null"], "dataset.batch_size = None must be at least 1"),
         (["model.layres=3"], "model.layres is unknown"),
         (["model.cutoffs=[9,3]"], "cutoffs = [9, 3] must increase"),
         (["data=nowhere"], "nowhere"),

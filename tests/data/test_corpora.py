@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from define.data.corpora import REGISTRY, SPLITS
+from define.data.pairs import PAIRS
 from define.data.prepare import prepare
 from define.launch.compose import configs_folder
 
@@ -52,7 +53,7 @@ def test_the_synthetic_corpora_say_so_and_have_wikitext_103s_types(name):
 )
 def test_data_configs_name_a_corpus(path):
     text = path.read_text(encoding="utf-8")
-    assert path.stem in REGISTRY
+    assert path.stem in REGISTRY | PAIRS
     assert f"corpus: {path.stem}\n" in text and f"data: ${{data_root}}/{path.stem}\n" in text
 
 

@@ -1,5 +1,6 @@
 """Downloads from a server on this machine: mirrors, resumption, checksums."""
 
+import gzip
 import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,7 @@ import pytest
 from define.data import download as download_module
 from define.data.download import download
 from define.data.prepare import prepare
+from define.data.source import PublishedFile, TextFile, check, find_published
 from define.errors import InputError
 
 CONTENT = bytes(range(256)) * 1000
@@ -70,6 +72,38 @@ def test_download_then_cache(server, tmp_path):
     assert [request[:2] for request in server.requests] == [("good", None)]
     assert "Mozilla" in server.requests[0][2]
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_without_a_known_checksum_any_whole_file_will_do(server, tmp_path):
+    assert get(server, tmp_path, "absent", "short", checksum=None).read_bytes() == CONTENT
+    (tmp_path / "file").write_bytes(b"other")
+    assert get(server, tmp_path, "good", checksum=None).read_bytes() == b"other"
+
+
+def test_published_files_are_downloaded_gzipped_or_not(server, tmp_path):
+    packed = gzip.compress(CONTENT)
+    server.contents["text.en.gz"] = packed
+    text = PublishedFile(
+        "text.en",
+        (server.url("absent"), server.url("good")),
+        (DIGEST,),
+        "sha256:" + hashlib.sha256(packed).hexdigest(),
+    )
+    archive = PublishedFile("file", (server.url("good"),))
+    found = find_published([text, archive], "folder", None, True, tmp_path, quiet=True)
+    assert found == {
+        "text.en": TextFile(tmp_path / "text.en.gz"),
+        "file": TextFile(tmp_path / "file"),
+    }
+    digests = check({"text.en": (DIGEST,), "file": ()}, found)
+    assert digests == dict.fromkeys(found, DIGEST.removeprefix("sha256:"))
+    again = find_published([text, archive], "folder", None, False, tmp_path)
+    assert again == found
+    with pytest.raises(
+        InputError, match=r"other\.en could not be downloaded .*\. Name a folder\.$"
+    ):
+        other = PublishedFile("other.en", (server.url("good"),))
+        find_published([other], "folder", None, True, tmp_path, "Name a folder.", quiet=True)
 
 
 def test_a_cached_file_with_a_wrong_checksum_is_fetched_anew(server, tmp_path):

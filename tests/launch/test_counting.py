@@ -6,9 +6,11 @@ import pytest
 
 from define.cli.params import count
 from define.core.registry import MODELS
+from define.data import pairs
 from define.errors import InputError
 from define.launch.compose import compose
-from define.launch.counting import experiments
+from define.launch.counting import build, corpus_types, dictionary, experiments, parameters
+from define.models.transformer import DefineTransformerConfig
 from define.results import published
 
 DIGITS_THAT_ADD_UP_TO_MORE = "txl_128"
@@ -27,24 +29,25 @@ def test_context_and_io_are_the_published_columns_to_the_last_digit(table):
             assert row["exact"]["total"], row["row"]
 
 
-@pytest.mark.parametrize("table", ["1a", "1c", "2"])
+@pytest.mark.parametrize("table", ["1a", "1c", "2", "3"])
 def test_no_other_g_max_brings_the_total_nearer_to_the_published_one(table):
     rows = [row for row in count(table) if row["kind"] == "paper" and row["computed"]["define"]]
     assert rows
     for row in rows:
         section = compose([f"experiment={experiments(table)[row['row']]}", "scale=paper"]).model
-        config_class, _ = MODELS[section["_name"]]
+        config_class, _ = MODELS.get(section["_name"], (DefineTransformerConfig, None))
         config = config_class(**{f.name: section[f.name] for f in fields(config_class)})
         chosen = config.unit_config()
-        rest = row["computed"]["total"] - chosen.num_parameters()
-        assert row["computed"]["define"] == chosen.num_parameters()
+        units = 2 if table == "3" else 1  # encoder and decoder have one each
+        rest = row["computed"]["total"] - units * chosen.num_parameters()
+        assert row["computed"]["define"] == units * chosen.num_parameters()
         distances = {}
         for g_max in range(1, chosen.n + 1):
             try:
                 size = replace(chosen, g_max=g_max).num_parameters()
             except InputError:  # the dimensions do not split into so many groups
                 continue
-            distances[g_max] = abs(rest + size - row["published"]["total"])
+            distances[g_max] = abs(rest + units * size - row["published"]["total"])
         assert min(distances, key=distances.get) == chosen.g_max, row["row"]
 
 
@@ -52,3 +55,71 @@ def test_controls_are_counted_too():
     kinds = {row["row"]: row["kind"] for row in count("1c")}
     assert kinds["awd_lstm_define"] == kinds["awd_lstm_finetune"] == "paper"
     assert kinds["awd_lstm_wide"] == kinds["awd_lstm_mlp"] == "control"
+
+
+D, INNER, LAYERS = 512, 2048, 6
+V = 31_000
+"""Nominal types of either side; three tables of so many give the published 92 M."""
+
+
+def transformer_context() -> int:
+    """Both stacks of Vaswani et al.'s base model, pre-norm, and no table."""
+    attention = 4 * D * D + 4 * D
+    feed_forward = 2 * D * INNER + INNER + D
+    norm = 2 * D
+    encoder = attention + feed_forward + 2 * norm
+    decoder = 2 * attention + feed_forward + 3 * norm
+    return LAYERS * (encoder + decoder) + 2 * norm
+
+
+def test_table_3_has_three_separate_tables():
+    rows = {row["row"]: row for row in count("3")}
+    output = V * D + V
+    for row, map_dim in (
+        ("transformer", D),
+        ("transformer_linear", 128),
+        ("transformer_define", 128),
+    ):
+        counts = rows[row]["computed"]
+        assert counts["context"] == transformer_context()
+        assert counts["io"] == 2 * V * map_dim + output
+        assert counts["total"] == counts["define"] + counts["context"] + counts["io"]
+    assert rows["transformer"]["computed"]["define"] == 0
+    assert rows["transformer_linear"]["computed"]["define"] == 2 * 128 * D
+    assert rows["transformer"]["published"]["total"] == 92_000_000
+    assert rows["transformer"]["exact"] == {"total": True}
+    assert rows["transformer_define"]["published"]["total"] == 68_000_000
+    assert rows["transformer_opennmt"]["computed"] == rows["transformer"]["computed"]
+    assert rows["transformer_linear"]["kind"] == "control"
+    (assumed,) = {row["assumed"] for row in rows.values()} - {None}
+    assert "31,000 source and 31,000 target types, the nominal sizes of wmt14-en-de" in assumed
+    assert assumed.endswith("the tables of source, target and output are separate.")
+
+
+def test_shared_tables_are_counted_once():
+    config = compose(["experiment=table_3/transformer", "scale=paper", "model.share=all"])
+    counts = parameters(config.model, (V, V))
+    assert counts["io"] == V * D + V
+    assert counts["total"] == transformer_context() + counts["io"]
+
+
+def test_types_of_a_parallel_corpus_need_no_preparation():
+    assert corpus_types("wmt14-en-de") == (V, V)
+    assert all(min(corpus_types(name)) > 0 for name in pairs.PAIRS)
+    assert corpus_types("multi30k") == corpus_types("multi30k-de-en")[::-1]
+    with pytest.raises(InputError, match="no corpus 'wmt41'"):
+        corpus_types("wmt41")
+
+
+def test_a_dictionary_has_as_many_types_as_it_should():
+    words = dictionary(11)
+    assert len(words) == 11 and words[4] == "0" and words[10] == "6"
+
+
+def test_sides_may_differ_in_types():
+    config = compose(["experiment=table_3/transformer", "scale=smoke"])
+    model = build(config.model, (30, 41))
+    assert model.encoder.embed_tokens.num_embeddings == 30
+    assert model.decoder.embed_tokens.num_embeddings == 41
+    assert model.decoder.output_projection.out_features == 41
+    assert all(p.is_meta for p in model.parameters())

@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import types
+from dataclasses import dataclass
 
 import pytest
 
@@ -42,13 +43,26 @@ COUNTS = {
         },
     },
     "1a": {"lstm_r1": dict.fromkeys(("define", "context", "io", "total"))},
+    "3": {
+        "transformer": {"define": 0, "context": 44_000_000, "io": 48_000_000, "total": 92_000_000},
+        "transformer_linear": {"define": 1, "context": 2, "io": 3, "total": 6},
+    },
 }
+ASSUMED = {"3": "The paper gives no V: counted for 7 source and 9 target types."}
+
+
+@dataclass
+class Model:
+    parameters: dict[str, int]
+    assumed: str | None
 
 
 @pytest.fixture
 def command(monkeypatch, capsys):
     fake = types.ModuleType("define.launch.counting")
-    fake.paper_parameters = lambda table: COUNTS.get(table, {})
+    fake.paper_models = lambda table: {
+        row: Model(counts, ASSUMED.get(table)) for row, counts in COUNTS.get(table, {}).items()
+    }
     monkeypatch.setitem(sys.modules, "define.launch.counting", fake)
 
     def run(*words):
@@ -119,11 +133,21 @@ def test_notes_say_what_the_mark_means_and_how_g_max_was_chosen(command):
         "Every part of Transformer-XL (128) is exact; the paper's total is the sum of its rounded "
         "parts."
     ) in text
-    assert "g_max" not in command("--table", "3")
+    assert "g_max" not in command("--table", "1a")
+
+
+def test_what_a_count_assumes_is_said_once_and_only_there(command):
+    rows = {row["row"]: row for row in json.loads(command("--table", "3", "--json"))}
+    assert rows["transformer"]["assumed"] == rows["transformer_linear"]["assumed"] == ASSUMED["3"]
+    assert rows["transformer"]["difference"] == {"total": 0}
+    assert rows["transformer_sru"]["assumed"] is None
+    text = " ".join(command("--table", "3").split())
+    assert text.count(ASSUMED["3"]) == 1
+    assert "gives no V" not in command("--table", "2")
 
 
 def test_default_is_every_table_with_a_built_row(command):
-    assert {row["table"] for row in json.loads(command("--json"))} == {"1c", "2"}
+    assert {row["table"] for row in json.loads(command("--json"))} == {"1c", "2", "3"}
     assert "Table 1a" not in command()
     assert "Not built yet: R1, R2, R3, R4, R5." in command("--table", "1a")
 
