@@ -12,9 +12,11 @@ usage: scripts/steps.sh TABLE ... [options of `define step`] [KEY=VALUE ...]
 
 Runs `define step` for every row of each TABLE at scale paper, on generated text, and writes
 FOLDER/TABLE/steps/ROW.json, FOLDER being ./reports (DEFINE_REPORTS). On a GPU the batch is the
-recipe's; on a CPU cut it with --streams. A row that fails does not stop the others.
+recipe's; on a CPU cut it with --streams, for translation (Table 3) with --update-freq and --max-tokens.
+A row that fails does not stop the others.
 
-example: scripts/steps.sh table_1a table_2 --streams 4 --updates 1
+examples: scripts/steps.sh table_1a table_2 --streams 4 --updates 1
+          scripts/steps.sh table_3 --update-freq 1 --updates 1
 TEXT
 }
 

@@ -67,7 +67,7 @@ def step(
         times, losses, sizes = _train(config, material, warm_up + updates, quiet)
     finally:
         Observed.observer = Observer()
-    origin["data"], origin["finished"] = material.meta, provenance.now()
+    origin["finished"] = provenance.now()
     return {
         "schema": SCHEMA,
         "table": config.run.table,

@@ -41,7 +41,7 @@ def check_recipe(config: DictConfig) -> None:
                 f"kept; set checkpoint.save_interval_updates and "
                 f"checkpoint.keep_interval_updates={settings.average}"
             )
-    if not (config.dataset.max_tokens or config.dataset.batch_size):
+    if not config.dataset.max_tokens:
         raise InputError("batches have no size; set dataset.max_tokens")
 
 

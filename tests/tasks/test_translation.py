@@ -61,6 +61,32 @@ def test_every_sentence_comes_once_per_epoch(max_tokens, shards, split, make_tas
         assert sorted(ids) == list(range(len(dataset)))
 
 
+@pytest.mark.parametrize("cached", [True, False])
+def test_batches_are_the_same_whatever_the_epoch_in_which_they_are_made(cached, make_task):
+    """A run that is resumed makes them in a later epoch than one that is not."""
+
+    def batches(task, epoch: int):
+        iterator = task.get_batch_iterator(
+            task.dataset("train"), max_tokens=64, epoch=epoch, disable_iterator_cache=not cached
+        )
+        return iterator, [batch.tolist() for batch in iterator.frozen_batches]
+
+    made = {}
+    for epoch in (1, 3):
+        task = make_task()
+        first, made[epoch] = batches(task, epoch)
+        assert first.next_epoch_idx == epoch
+        order = ids_of(first)
+        second, again = batches(task, epoch + 1)
+        assert (second is first) == cached
+        assert second.next_epoch_idx == epoch + 1
+        assert again == made[epoch]
+        assert ids_of(second) != order, "batches come in another order in every epoch"
+    assert made[1] == made[3]
+    plain = [batches(make_task(TranslationTask, TranslationConfig), epoch)[1] for epoch in (1, 3)]
+    assert plain[0] != plain[1], "fairseq's do not depend on it any more: ours are not needed"
+
+
 def test_batches_in_multiples_would_lose_sentences_and_are_refused(make_task):
     rule = (
         r"required_batch_size_multiple = 8 makes fairseq leave out the last sentences, which are "
