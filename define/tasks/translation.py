@@ -13,8 +13,11 @@ from fairseq.tasks.translation import TranslationConfig, TranslationTask
 from define.errors import InputError
 from define.tasks.observer import AUTOCAST_HELP, Observed, autocast, check_autocast
 
-# fairseq asks for pinned memory on machines without a GPU too.
-warnings.filterwarnings("ignore", message="'pin_memory' argument")
+# fairseq asks for pinned memory on machines without a GPU too, mixes the types of attention masks,
+# and calls autocast by its old name: nothing that a user could mend.
+for _message in ("'pin_memory' argument", "Support for mismatched key_padding_mask"):
+    warnings.filterwarnings("ignore", message=_message)
+warnings.filterwarnings("ignore", message=r"`torch\.cuda\.amp\.autocast", category=FutureWarning)
 
 
 @dataclass
