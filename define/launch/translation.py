@@ -1,6 +1,5 @@
 """Translation runs: what they read, and their BLEU by decoding."""
 
-import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -105,7 +104,7 @@ def score(config: DictConfig, corpus: PairCorpus, quiet: bool) -> dict[str, Any]
             scores[set_name] = {
                 **bleu.score(hypotheses, corpus.reference(set_name), corpus.target),
                 "seconds": seconds,
-                "hypotheses_sha256": hashlib.sha256(text.encode()).hexdigest(),
+                "hypotheses_sha256": bleu.digest(hypotheses),
             }
         found[name] = {"settings": how.settings(), "scores": scores}
     return {"translations": found, "final": final}
