@@ -77,7 +77,7 @@ def test_every_config_composes_and_takes_a_step(experiment, scale, wide_data, mo
     # all clusters of types.
     short = ["dataset.batch_size=9", "task.bptt=5", "task.random_bptt=false"]
     if experiment.startswith("table_3"):
-        short = ["dataset.max_tokens=64", "run.tokens_per_update=64"]
+        short = ["dataset.max_tokens=30", "run.tokens_per_update=30"]  # two batches
     config = compose([f"experiment={experiment}", f"scale={scale}", "common.cpu=true", *short])
     assert f"{config.run.table}/{config.run.row}" == experiment.removeprefix("table_")
     assert config.run.scale == scale
