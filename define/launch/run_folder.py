@@ -24,6 +24,8 @@ def comparable(config: dict[str, Any]) -> dict[str, Any]:
     own = {key: value for key, value in config.items() if key not in PLACES}
     own["run"] = {k: v for k, v in own["run"].items() if k not in ("dir", "by_scale")}
     own["task"] = {k: v for k, v in own["task"].items() if k != "data"}
+    # Records of earlier versions hold it.
+    own["common"] = {k: v for k, v in own["common"].items() if k != "plasma_path"}
     return {k: v for k, v in own.items() if k != "checkpoint"}
 
 
@@ -42,6 +44,7 @@ def published_config(config: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     for section, key in (("run", "dir"), ("task", "data"), ("checkpoint", "save_dir")):
         plain[section][key] = Path(plain[section][key]).name
+    plain["common"].pop("plasma_path")  # a folder of fairseq's that no run here uses
     return {k: v for k, v in plain.items() if k not in ("data_root", "runs_root")}
 
 
