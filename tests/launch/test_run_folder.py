@@ -38,12 +38,21 @@ def test_places_and_threads_are_not_the_recipe():
         run = {"dir": changed.get("dir", "a"), "row": "awd_lstm", "by_scale": {}}
         task = {"data": changed.get("data", "a"), "bptt": 70}
         threads = changed.get("threads", 1)
-        return {"threads": threads, "run": run, "task": task, "checkpoint": {}, "seed": 1}
+        common = {"cpu": True, "plasma_path": changed.get("plasma", "/a")}
+        return {
+            "threads": threads,
+            "run": run,
+            "task": task,
+            "checkpoint": {},
+            "seed": 1,
+            "common": common,
+        }
 
     same = config(dir="b", data="b", threads=2)
     assert comparable(config()) == comparable(same)
     assert comparable(config()) == {
         "run": {"row": "awd_lstm"},
         "task": {"bptt": 70},
+        "common": {"cpu": True},
         "seed": 1,
     }
