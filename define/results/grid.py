@@ -1,8 +1,10 @@
-"""A table of text cells and its three renderings: terminal, Markdown and LaTeX."""
+"""A table of text cells and its renderings: terminal, Markdown, LaTeX and HTML."""
 
+import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import IO
 
 from rich.box import SIMPLE_HEAD
@@ -17,6 +19,8 @@ PLAIN_WIDTH = 100
 @dataclass(frozen=True)
 class Grid:
     """A titled table; column 0 is text and left-aligned, the others are right-aligned.
+
+    HTML right-aligns only those of the others that hold numbers.
 
     Attributes:
         header: one cell per column; "\\n" separates a group from its column ("valid\\nours").
@@ -124,3 +128,107 @@ _LATEX_SPECIAL = {
 def latex_escape(text: str) -> str:
     """`text` with every character escaped that LaTeX would act upon."""
     return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
+
+
+_NUMBER = re.compile(r"[\[+-]*\d|-?$")
+"""How a cell of numbers begins; "-" and nothing stand for a missing one."""
+
+
+def html(grid: Grid) -> str:
+    """The grid as a <figure> with its title, the table in a scrolling box, and its notes.
+
+    Cells of columns of numbers have the class "number"; every text is escaped.
+    """
+    title = escape(grid.title)
+    columns = list(zip(*grid.rows, strict=True)) or [()] * len(grid.header)
+    numeric = [index > 0 and all(map(_NUMBER.match, cells)) for index, cells in enumerate(columns)]
+    head = _html_cells(grid.header, numeric, ["th"] * len(numeric), "col")
+    tags = ["th", *["td"] * (len(numeric) - 1)]
+    body = [f"<tr>{_html_cells(row, numeric, tags, 'row')}</tr>" for row in grid.rows]
+    return "\n".join(
+        [
+            '<figure class="grid">',
+            f"<figcaption>{title}</figcaption>",
+            f'<div class="scroll" role="region" aria-label="{title}" tabindex="0"><table>',
+            f"<thead><tr>{head}</tr></thead>",
+            "<tbody>",
+            *body,
+            "</tbody>",
+            "</table></div>",
+            *(f"<p>{escape(note)}</p>" for note in grid.notes),
+            "</figure>",
+            "",
+        ]
+    )
+
+
+def _html_cells(
+    cells: Sequence[str], numeric: Sequence[bool], tags: Sequence[str], scope: str
+) -> str:
+    parts = []
+    for cell, is_number, tag in zip(cells, numeric, tags, strict=True):
+        attributes = f' scope="{scope}"' if tag == "th" else ""
+        attributes += ' class="number"' if is_number else ""
+        text = escape(cell.strip()).replace("\n", "<br>")
+        parts.append(f"<{tag}{attributes}>{text}</{tag}>")
+    return "".join(parts)
+
+
+_STYLE = """\
+:root { color-scheme: light dark; }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 75rem; margin: 0 auto; padding: 1rem; }
+figure { margin: 0 0 2.5rem; }
+figcaption { font-weight: 600; margin-bottom: 0.5rem; }
+figure p { font-size: 0.875rem; margin: 0.5rem 0 0; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.6rem; text-align: left; vertical-align: bottom; white-space: nowrap; }
+th[scope="row"] { font-weight: 400; }
+thead tr { border-bottom: 1px solid; }
+tbody tr { border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); }
+.number { text-align: right; }"""
+
+
+def html_page(grids: Iterable[Grid]) -> str:
+    """The grids as a page that stands alone: nothing in it is fetched from elsewhere."""
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            "<title>DeFINE, reproduced</title>",
+            f"<style>\n{_STYLE}\n</style>",
+            "</head>",
+            "<body>",
+            "<h1>DeFINE, reproduced</h1>",
+            *map(html, grids),
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def _terminal(grids: Sequence[Grid]) -> str:
+    stream = io.StringIO()
+    print_terminal(grids, stream)
+    return stream.getvalue()
+
+
+def _markdown_sections(grids: Sequence[Grid]) -> str:
+    return "\n".join(f"### {grid.title}\n\n{markdown(grid)}" for grid in grids)
+
+
+def _latex_tables(grids: Sequence[Grid]) -> str:
+    return "\n".join(map(latex, grids))
+
+
+FORMATS: dict[str, Callable[[Sequence[Grid]], str]] = {
+    "terminal": _terminal,
+    "markdown": _markdown_sections,
+    "latex": _latex_tables,
+    "html": html_page,
+}
+"""Format -> function that turns grids into one text, ending in a line break."""

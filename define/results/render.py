@@ -1,4 +1,4 @@
-"""Comparison rows as a terminal table, Markdown, LaTeX, CSV and JSON."""
+"""Comparison rows as a terminal table, Markdown, LaTeX, HTML, CSV and JSON."""
 
 import csv
 import io
@@ -6,29 +6,15 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from define.results import published
+from define.results import grid, published
 from define.results.compare import METRICS, ComparisonRow, metrics
-from define.results.grid import Grid, latex, markdown, print_terminal
+from define.results.grid import Grid
 from define.results.published import PARTS
 from define.results.stats import Statistic
 
 ABSENT = "-"
 UNITS = {"ppl": "perplexity", "bleu": "BLEU"}
 """A table's metric -> its name in titles and captions."""
-
-
-def _terminal(rows: Sequence[ComparisonRow]) -> str:
-    stream = io.StringIO()
-    print_terminal(grids(rows), stream)
-    return stream.getvalue()
-
-
-def _markdown(rows: Sequence[ComparisonRow]) -> str:
-    return "\n".join(f"### {grid.title}\n\n{markdown(grid)}" for grid in grids(rows))
-
-
-def _latex(rows: Sequence[ComparisonRow]) -> str:
-    return "\n".join(latex(grid) for grid in grids(rows))
 
 
 def _json(rows: Sequence[ComparisonRow]) -> str:
@@ -79,10 +65,14 @@ def _csv_statistic(name: str, statistic: Statistic | None) -> dict[str, object]:
     }
 
 
+def _as_grids(
+    render: Callable[[Sequence[Grid]], str],
+) -> Callable[[Sequence[ComparisonRow]], str]:
+    return lambda rows: render(grids(rows))
+
+
 FORMATS: dict[str, Callable[[Sequence[ComparisonRow]], str]] = {
-    "terminal": _terminal,
-    "markdown": _markdown,
-    "latex": _latex,
+    **{name: _as_grids(render) for name, render in grid.FORMATS.items()},
     "csv": _csv,
     "json": _json,
 }

@@ -80,6 +80,7 @@ def test_runs_and_data_choose_the_records(command, put, tmp_path):
         ("markdown", "### Table 1c"),
         ("latex", "\\begin{table}"),
         ("csv", "table,row,label"),
+        ("html", "<!DOCTYPE html>"),
         ("json", "[\n"),
     ],
 )

@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+from html.parser import HTMLParser
 
 import pytest
 
 from define.results import records
 from define.results.compare import compare
-from define.results.grid import Grid, latex, latex_escape, markdown
+from define.results.grid import Grid, html, html_page, latex, latex_escape, markdown
 from define.results.render import FORMATS, millions, number, signed, statistics
 from define.results.stats import Statistic
 
@@ -259,6 +260,64 @@ def test_cells_are_escaped_where_they_would_break_a_table():
     lines = latex(grid).splitlines()
     assert lines[2] == r"  \caption{50 \% of a\_b. 100 \%}"
     assert lines[7] == r"    a \& b|c & $-1.50$ \\"
+
+
+class _Tags(HTMLParser):
+    """Collects (tag, attributes, text) of each element; refuses tags that do not close in turn."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open = [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append([tag, dict(attributes), ""])
+        if tag not in ("br", "meta"):
+            self.open.append(self.elements[-1])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        if self.open:
+            self.open[-1][2] += data
+
+    def texts(self, *tags):
+        return [text for tag, _, text in self.elements if tag in tags]
+
+
+def test_html_fragment():
+    header = ["row", "x\ny", "status", "seeds", "none"]
+    rows = [["<a & b>", "-1.50±2.00", "finished", "1, 2", "-"], ["c", "-", "not run", "", "-"]]
+    text = html(Grid("50 % of <b>", header, rows, notes=["1 < 2"]))
+    page = _Tags(text)
+    assert page.elements[0] == ["figure", {"class": "grid"}, "\n\n\n\n"]
+    assert page.texts("figcaption", "p") == ["50 % of <b>", "1 < 2"]
+    scroll = next(attributes for tag, attributes, _ in page.elements if tag == "div")
+    assert scroll["class"] == "scroll" and scroll["tabindex"] == "0"
+    assert page.texts("th", "td") == [
+        "row", "xy", "status", "seeds", "none", "<a & b>", "-1.50±2.00", "finished", "1, 2", "-",
+        "c", "-", "not run", "", "-",
+    ]  # fmt: skip
+    assert ">x<br>y</th>" in text and "<b>" not in text
+    cells = [(tag, a) for tag, a, _ in page.elements if tag in ("th", "td")]
+    assert cells[:2] == [("th", {"scope": "col"}), ("th", {"scope": "col", "class": "number"})]
+    for line in (cells[5:10], cells[10:]):
+        number = ("td", {"class": "number"})
+        assert line == [("th", {"scope": "row"}), number, ("td", {}), number, number]
+
+
+def test_html_page_stands_alone(rows):
+    text = FORMATS["html"](rows)
+    page = _Tags(text)
+    assert text.startswith("<!DOCTYPE html>\n")
+    assert page.texts("figcaption") == ["Table 1c, scale mini, data ptb: perplexity"]
+    assert page.texts("th", "td").count("AWD-LSTM + DeFINE") == 1
+    assert not {"link", "script", "img", "iframe"} & {tag for tag, _, _ in page.elements}
+    assert "http" not in text and "url(" not in text and "@import" not in text
+    assert _Tags(html_page([])).texts("figcaption") == []
 
 
 def test_number_cells():
