@@ -18,6 +18,7 @@ INSTALL_REQUIRES = [
     "subword-nmt>=0.3.8",  # the byte pair encoding of fairseq's WMT'14 script
     "wandb>=0.17",  # run tracking when asked for, offline by default
     "PyYAML>=6",  # reads the published numbers without Hydra or torch
+    "jinja2>=3.1",  # the template of the report page
     "rich>=13",  # tables and messages on the terminal
     "matplotlib>=3.8",  # the curves in the reports
     "tqdm>=4.65",  # progress bars on long work
@@ -27,6 +28,9 @@ EXTRAS_REQUIRE = {
     "dev": [
         "pytest>=8",  # the test runner
         "ruff>=0.6",  # linter and formatter
+    ],
+    "track": [
+        "tensorboard>=2.16",  # another view of a run, when asked for
     ],
     "sweep": [
         "hydra-joblib-launcher>=1.2,<1.3",  # `define train -m` in parallel on one machine

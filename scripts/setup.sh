@@ -6,8 +6,9 @@ usage() {
 usage: scripts/setup.sh
 
 Makes the virtual environment .venv and installs the pinned set of requirements/ and the project
-into it, with the tools for development and sweeps. Where that is done, it does nothing; where it
-was interrupted, it goes on. Exit status: 0 done, 2 this machine must change first, 1 anything else.
+into it, with the tools for development, sweeps and tracking. Where that is done, it does nothing;
+where it was interrupted, it goes on. Exit status: 0 done, 2 this machine must change first, 1
+anything else.
 
   PYTHON=/path/to/python   the Python to make the environment with (else the first fit one of
                            python3.11, 3.12, 3.13, 3.10); one that is there keeps its own
