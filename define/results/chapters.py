@@ -9,7 +9,14 @@ from define.results.compare import ComparisonRow, by_section, section_runs, sett
 from define.results.grid import Grid, markdown
 from define.results.published import PARTS
 from define.results.records import RunRecord
-from define.results.render import ABSENT, number, row_label, section_title, statistics
+from define.results.render import (
+    ABSENT,
+    interval_notes,
+    number,
+    row_label,
+    section_title,
+    statistics,
+)
 from define.results.schema import sentence
 from define.results.search import SearchTrial, search_grid
 from define.results.stats import summarise
@@ -135,7 +142,8 @@ def _protocol_grid(section: Sequence[ComparisonRow], runs: Sequence[RunRecord]) 
         [label, name, valid, test, seeds, mark]
         for (label, name, seeds, mark), valid, test in zip(lines, *ppl, strict=True)
     ]
-    return Grid("Protocols", ["row", "protocol", "valid ppl", "test ppl", "n", ""], cells)
+    header = ["row", "protocol", "valid ppl", "test ppl", "n", ""]
+    return Grid("Protocols", header, cells, interval_notes(scores["valid"] + scores["test"]))
 
 
 def settings_list(
@@ -189,12 +197,17 @@ def _speed_grid(rows: Sequence[ComparisonRow], reference: ComparisonRow) -> Grid
             ratio(row.ms_per_update.mean, reference.ms_per_update.mean),
             number(row.published_ms_per_batch, 0),
             ratio(row.published_ms_per_batch, reference.published_ms_per_batch),
+            str(row.ms_per_update.n),
         ]
         for row, absolute in zip(rows, ours, strict=True)
     ]
-    header = ["row", "ms ours", "ratio ours", "ms paper", "ratio paper"]
-    notes = machine_notes(reference.table, [row.row for row in rows])
-    return Grid("Speed", header, lines, [f"ratio: to {reference.label}.", *notes])
+    header = ["row", "ms ours", "ratio ours", "ms paper", "ratio paper", "n"]
+    notes = [
+        *interval_notes(row.ms_per_update for row in rows),
+        f"ratio: to {reference.label}.",
+        *machine_notes(reference.table, [row.row for row in rows]),
+    ]
+    return Grid("Speed", header, lines, notes)
 
 
 def ratio(value: float | None, reference: float) -> str:

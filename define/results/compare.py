@@ -32,7 +32,7 @@ class ComparisonRow:
         seeds: the finished seeds; `ours` and the speed rest on exactly these.
         unfinished: seed -> status of the other ones.
         published, published_parameters: the paper's numbers, without those it does not print.
-        ours: metric -> mean, deviation and count over the finished seeds.
+        ours: metric -> mean, deviation, count and interval over the finished seeds.
         parameters: part -> count of our model, None if not run.
         comparable: whether scale and corpus are the paper's, so that a difference means something.
         protocol: the evaluation protocol behind `ours`, or the translation where the table's metric
@@ -71,8 +71,14 @@ class ComparisonRow:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The row as plain JSON values."""
-        return {**asdict(self), "difference": self.difference}
+        """The row as plain JSON values, each statistic with its 95 % interval."""
+        timed = ("ms_per_update", "tokens_per_second", "peak_memory_mib")
+        return {
+            **asdict(self),
+            "ours": {metric: statistic.to_json() for metric, statistic in self.ours.items()},
+            **{name: found.to_json() for name in timed if (found := getattr(self, name))},
+            "difference": self.difference,
+        }
 
 
 def of_table(table: str, records: Sequence[RunRecord]) -> list[RunRecord]:

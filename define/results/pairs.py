@@ -18,7 +18,7 @@ from define.results.records import RunRecord
 from define.results.render import ABSENT, section_title, signed
 from define.results.stats import interval95, summarise
 
-_HEADER = ("difference", "metric", "mean±std", "95 % interval", "n", "seeds", "paper", "direction")
+_HEADER = ("difference", "metric", "mean", "95 % interval", "n", "seeds", "paper", "direction")
 
 _BETTER = {"ppl": "below", "bleu": "above"}
 """Metric of a table -> the side of zero on which the row named first is better."""
@@ -128,9 +128,10 @@ def chapter(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[s
     return [
         "## Paired differences",
         f"One row less another, seed by seed; {_BETTER[published.metric(rows[0].table)]} zero, the "
-        "one named first is better. The interval is Student's t for the mean, each taken alone; it "
-        "needs two seeds. Direction compares its sign with the sign of the paper's difference; it "
-        "is undecided where the interval covers zero.",
+        "one named first is better. The interval is that of the mean over the n shared seeds "
+        "(Student's t, n - 1 degrees of freedom), each taken alone; it needs two seeds. Direction "
+        "compares its sign with the sign of the paper's difference; it is undecided where the "
+        "interval covers zero.",
         *blocks,
     ]
 
@@ -151,13 +152,12 @@ def _lines(
         beside = _beside(section, metric)
         printed = beside in first.published and beside in second.published
         paper = first.published[beside] - second.published[beside] if printed else None
-        deviation = "" if paired.std is None else f"±{paired.std:.2f}"
         interval = paired.interval95
         lines.append(
             [
                 " less ".join(pair),
                 metric,
-                signed(paired.mean) + deviation,
+                signed(paired.mean),
                 f"[{signed(interval[0])}, {signed(interval[1])}]" if interval else ABSENT,
                 str(paired.n),
                 ", ".join(map(str, paired.seeds)),

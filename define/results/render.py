@@ -13,6 +13,9 @@ from define.results.published import PARTS
 from define.results.stats import Statistic
 
 ABSENT = "-"
+INTERVAL = (
+    "±: half the 95 % interval of the mean over n seeds (Student's t, n - 1 degrees of freedom)."
+)
 UNITS = {"ppl": "perplexity", "bleu": "BLEU"}
 """A table's metric -> its name in titles and captions."""
 
@@ -59,10 +62,8 @@ def _csv_line(row: ComparisonRow, measured: Iterable[str]) -> dict[str, object]:
 
 
 def _csv_statistic(name: str, statistic: Statistic | None) -> dict[str, object]:
-    return {
-        f"{name}_{field}": getattr(statistic, field) if statistic else None
-        for field in ("mean", "std", "n")
-    }
+    values = statistic.to_json() if statistic else {}
+    return {f"{name}_{field}": values.get(field) for field in ("mean", "std", "n", "low", "high")}
 
 
 def _as_grids(
@@ -130,7 +131,8 @@ def _notes(rows: Sequence[ComparisonRow]) -> list[str]:
     first = rows[0]
     notes = []
     if any(row.ours for row in rows):
-        notes.append("ours: mean ± sample deviation over the n finished seeds.")
+        notes.append("ours: mean over the n finished seeds; one seed has no interval.")
+        notes += interval_notes(statistic for row in rows for statistic in row.ours.values())
     if not first.comparable:
         notes.append(
             f"† not comparable: the paper trained at scale paper on {published.data(first.table)}, "
@@ -176,10 +178,18 @@ def millions(count: int | None, digits: int = 2) -> str:
 
 
 def statistics(values: Sequence[Statistic | None]) -> list[str]:
-    """A column of "mean±std" cells, padded so that the means stand below each other."""
+    """A column of "mean±half" cells, padded so that the means stand below each other.
+
+    A table with such a column has `interval_notes` below it.
+    """
     means = [number(value.mean if value else None) for value in values]
-    deviations = [
-        "" if value is None or value.std is None else f"±{value.std:.2f}" for value in values
-    ]
-    width = max(map(len, deviations))
-    return [mean + std.rjust(width) for mean, std in zip(means, deviations, strict=True)]
+    halves = [value.half_width if value else None for value in values]
+    intervals = ["" if half is None else f"±{half:.2f}" for half in halves]
+    width = max(map(len, intervals))
+    return [mean + half.rjust(width) for mean, half in zip(means, intervals, strict=True)]
+
+
+def interval_notes(values: Iterable[Statistic | None]) -> list[str]:
+    """What ± stands for; nothing where no value has it."""
+    shown = any(value and value.half_width is not None for value in values)
+    return [INTERVAL] if shown else []

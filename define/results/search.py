@@ -9,7 +9,7 @@ from typing import Any
 from define.results import records
 from define.results.grid import Grid
 from define.results.records import RunRecord
-from define.results.render import ABSENT, statistics
+from define.results.render import ABSENT, interval_notes, statistics
 from define.results.stats import summarise
 
 DERIVED = ("seed", "common.seed", "optimizer.lr", "lr_scheduler.lr")
@@ -101,7 +101,7 @@ def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Gri
         labels: row slug -> label; other rows keep their slug.
     """
     options = list(dict.fromkeys(option for trial in trials for option in trial.setting))
-    lines = []
+    lines, every_result = [], []
     for row, group in groupby(trials, key=lambda trial: trial.row):
         settings: dict[tuple[str, ...], list[SearchTrial]] = {}
         for trial in group:
@@ -109,10 +109,12 @@ def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Gri
             cells = tuple(ABSENT if value is None else str(value) for value in values)
             settings.setdefault(cells, []).append(trial)
         results = [summarise([trial.valid_ppl for trial in same]) for same in settings.values()]
+        every_result += results
         lowest = min(result.mean for result in results)
         perplexities = statistics(results)
         for index, (cells, same) in enumerate(settings.items()):
             seeds = ", ".join(str(trial.seed) for trial in same)
             mark = "lowest" if results[index].mean == lowest else ""
             lines.append([labels.get(row, row), *cells, seeds, perplexities[index], mark])
-    return Grid("Search", ["row", *options, "seeds", "valid ppl", "of its row"], lines)
+    header = ["row", *options, "seeds", "valid ppl", "of its row"]
+    return Grid("Search", header, lines, interval_notes(every_result))

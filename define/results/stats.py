@@ -1,9 +1,10 @@
-"""Mean, sample deviation and Student's t, without SciPy."""
+"""Mean, sample deviation and Student's t interval, without SciPy."""
 
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,21 @@ class Statistic:
     std: float | None
     n: int
 
+    @property
+    def half_width(self) -> float | None:
+        """Half the 95 % interval of the mean: Student's t, n - 1 degrees of freedom.
+
+        None for a single value.
+        """
+        if self.std is None:
+            return None
+        return t_quantile(0.95, self.n - 1) * self.std / math.sqrt(self.n)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields and the interval's ends, as plain JSON values."""
+        low, high = interval95(self) or (None, None)
+        return {**asdict(self), "low": low, "high": high}
+
 
 def summarise(values: Sequence[float]) -> Statistic:
     """Mean and sample deviation of at least one value."""
@@ -22,11 +38,9 @@ def summarise(values: Sequence[float]) -> Statistic:
 
 
 def interval95(statistic: Statistic) -> tuple[float, float] | None:
-    """The 95 % confidence interval of the mean by Student's t; None for a single value."""
-    if statistic.std is None:
-        return None
-    half = t_quantile(0.95, statistic.n - 1) * statistic.std / math.sqrt(statistic.n)
-    return statistic.mean - half, statistic.mean + half
+    """The ends of the mean's 95 % interval, as in `half_width`; None for a single value."""
+    half = statistic.half_width
+    return None if half is None else (statistic.mean - half, statistic.mean + half)
 
 
 def t_quantile(confidence: float, degrees: int) -> float:

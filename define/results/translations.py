@@ -8,7 +8,7 @@ from define.results.chapters import labels, settings_list
 from define.results.compare import ComparisonRow, by_section, section_runs
 from define.results.grid import Grid, markdown
 from define.results.records import RunRecord
-from define.results.render import number, section_title, statistics
+from define.results.render import interval_notes, number, section_title, statistics
 from define.results.schema import TRANSLATED
 from define.results.stats import summarise
 
@@ -94,7 +94,8 @@ def _way_grid(names: Mapping[str, str], runs: Sequence[RunRecord]) -> Grid:
         [label, way, *scores, seeds, mark]
         for (label, way, seeds, mark), scores in zip(lines, bleu, strict=True)
     ]
-    return Grid("Translations", ["row", "translation", *sets, "n", ""], cells)
+    notes = interval_notes(value for column in columns.values() for value in column)
+    return Grid("Translations", ["row", "translation", *sets, "n", ""], cells, notes)
 
 
 def _cache_lines(label: str, record: RunRecord) -> Iterator[str]:

@@ -18,14 +18,15 @@ Table 1c, scale mini, data ptb: perplexity
                         valid       valid  valid  test        test   test M par. M par.
 row                     paper        ours diff.† paper        ours diff.†  paper   ours n   status
 ──────────────────────────────────────────────────────────────────────────────────────────────────
-AWD-LSTM                61.20 122.00±2.00 +60.80 58.80 118.00±2.00 +59.20  24.00   1.64 3 finished
+AWD-LSTM                61.20 122.00±4.97 +60.80 58.80 118.00±4.97 +59.20  24.00   1.64 3 finished
 AWD-LSTM + finetune     58.80           -      - 56.50           -      -  24.00      - -  not run
 AWD-LSTM-MoS            58.10           -      - 56.00           -      -  22.00      - -  not run
 AWD-LSTM-MoS + finetune 56.50           -      - 54.40           -      -  22.00      - -  not run
 Transformer-XL              -           -      - 54.50           -      -  24.00      - -  not run
-AWD-LSTM + DeFINE       56.50 119.00±2.65 +62.50 54.20 115.00±2.65 +60.80  20.00   2.00 3 finished
-awd_lstm_wide (control)     - 120.50±0.71      -     - 116.50±0.71      -      -   1.64 2 finished
-ours: mean ± sample deviation over the n finished seeds.
+AWD-LSTM + DeFINE       56.50 119.00±6.57 +62.50 54.20 115.00±6.57 +60.80  20.00   2.00 3 finished
+awd_lstm_wide (control)     - 120.50±6.35      -     - 116.50±6.35      -      -   1.64 2 finished
+ours: mean over the n finished seeds; one seed has no interval.
+±: half the 95 % interval of the mean over n seeds (Student's t, n - 1 degrees of freedom).
 † not comparable: the paper trained at scale paper on ptb, these runs at scale mini on ptb.
 control: a row of ours that the paper does not have.
 
@@ -49,8 +50,8 @@ def test_markdown(rows):
     assert len({len(line) for line in table}) == 1
     assert text.startswith("### Table 1c, scale mini, data ptb: perplexity\n\n| row  ")
     assert (
-        "| AWD-LSTM + DeFINE       |       56.50 | 119.00±2.65 |       +62.50 |      54.20 "
-        "| 115.00±2.65 |      +60.80 |        20.00 |        2.00 |   3 | finished |\n"
+        "| AWD-LSTM + DeFINE       |       56.50 | 119.00±6.57 |       +62.50 |      54.20 "
+        "| 115.00±6.57 |      +60.80 |        20.00 |        2.00 |   3 | finished |\n"
     ) in text
     assert "\n† not comparable: the paper trained at scale paper on ptb" in text
 
@@ -65,11 +66,11 @@ def test_latex(rows):
         r"& test diff.\textdagger{} & M par. paper & M par. ours & n & status \\",
     ]
     assert (
-        r"    awd\_lstm\_wide (control) & - & 120.50$\pm$0.71 & - & - & 116.50$\pm$0.71 & - & - "
+        r"    awd\_lstm\_wide (control) & - & 120.50$\pm$6.35 & - & - & 116.50$\pm$6.35 & - & - "
         r"& 1.64 & 2 & finished \\"
     ) in lines
     assert (
-        r"    AWD-LSTM & 61.20 & 122.00$\pm$2.00 & $+60.80$ & 58.80 & 118.00$\pm$2.00 & $+59.20$ "
+        r"    AWD-LSTM & 61.20 & 122.00$\pm$4.97 & $+60.80$ & 58.80 & 118.00$\pm$4.97 & $+59.20$ "
         r"& 24.00 & 1.64 & 3 & finished \\"
     ) in lines
     assert lines[-1] == r"\end{table}"
@@ -94,6 +95,8 @@ def test_csv_has_full_precision_and_empty_cells(rows):
     first, second = lines[:2]
     assert first["seeds"] == "1 2 3" and first["scale"] == "mini" and first["comparable"] == "False"
     assert float(first["valid_ppl_mean"]) == rows[0].ours["valid_ppl"].mean
+    assert float(first["valid_ppl_low"]) == pytest.approx(122 - 4.302652729911275 * 2 / 3**0.5)
+    assert float(first["valid_ppl_high"]) == pytest.approx(122 + 4.302652729911275 * 2 / 3**0.5)
     assert float(first["valid_ppl_difference"]) == rows[0].difference["valid_ppl"]
     assert first["published_parameters_total"] == "24000000"
     assert first["parameters_io"] == "640000"
@@ -112,7 +115,11 @@ def test_json_has_the_promised_keys(rows):
         "mean": pytest.approx(115.0),
         "std": pytest.approx(7**0.5),
         "n": 3,
+        # Student's t of two degrees: 4.3027.
+        "low": pytest.approx(115 - 4.302652729911275 * (7 / 3) ** 0.5),
+        "high": pytest.approx(115 + 4.302652729911275 * (7 / 3) ** 0.5),
     }
+    assert define["tokens_per_second"]["high"] == 15_000.0 and define["peak_memory_mib"]["n"] == 3
     missing = entries[1]
     assert missing["status"] == "not run" and missing["seeds"] == [] and missing["ours"] == {}
 
@@ -152,10 +159,10 @@ def test_sets_that_only_one_side_has_take_one_column(translation_runs):
     assert rows[0][1:5] == ["27.30", "-", "-", "-"]
     # 33, 34.5 and 33.6: mean 33.7, squares 0.49 + 0.64 + 0.01.
     assert rows[3] == [
-        "Transformer (authors' run)", "25.01", "25.81", "32.20±0.75", "33.70±0.75", "92.00",
+        "Transformer (authors' run)", "25.01", "25.81", "32.20±1.88", "33.70±1.88", "92.00",
         "1.64", "3", "finished",
     ]  # fmt: skip
-    assert rows[5][:5] == ["transformer_linear (control)", "-", "-", "31.05±0.78", "32.55±0.78"]
+    assert rows[5][:5] == ["transformer_linear (control)", "-", "-", "31.05±6.99", "32.55±6.99"]
     assert (
         "\n† not comparable: the paper trained at scale paper on wmt14-en-de, these runs at scale "
         "mini on multi30k.\n"
@@ -187,13 +194,13 @@ def test_bleu_in_latex_and_on_the_terminal(translation_runs):
     assert latex_lines[2].startswith(r"  \caption{Table 3, scale mini, data multi30k: BLEU. ours")
     assert r"test\_2016\_flickr ours\textdagger{}" in latex_lines[5]
     assert (
-        r"    Transformer + DeFINE & 27.01 & 28.25 & 34.13$\pm$0.55 & 35.63$\pm$0.55 & 68.00 "
+        r"    Transformer + DeFINE & 27.01 & 28.25 & 34.13$\pm$1.37 & 35.63$\pm$1.37 & 68.00 "
         r"& 2.04 & 3 & finished \\"
     ) in latex_lines
     terminal = [line.rstrip() for line in FORMATS["terminal"](rows).splitlines()]
     assert terminal[0] == "Table 3, scale mini, data multi30k: BLEU"
     assert max(map(len, terminal)) <= 100
-    assert any("35.63±0.55" in line and "68.00" in line for line in terminal)
+    assert any("35.63±1.37" in line and "68.00" in line for line in terminal)
 
 
 OLD_COLUMNS = [
@@ -202,7 +209,8 @@ OLD_COLUMNS = [
         f"{before}{metric}{after}"
         for metric in ("valid_ppl", "test_ppl", "newstest2014_bleu", "newstest2017_bleu")
         for before, after in (
-            ("published_", ""), ("", "_mean"), ("", "_std"), ("", "_n"), ("", "_difference")
+            ("published_", ""), ("", "_mean"), ("", "_std"), ("", "_n"),
+            ("", "_low"), ("", "_high"), ("", "_difference"),
         )
     ),
 ]  # fmt: skip
@@ -220,7 +228,8 @@ def test_csv_columns_of_further_sets_follow_those_of_all_tables(mini_runs, trans
         f"{before}{name}_bleu{after}"
         for name in ("val", "test_2016_flickr")
         for before, after in (
-            ("published_", ""), ("", "_mean"), ("", "_std"), ("", "_n"), ("", "_difference")
+            ("published_", ""), ("", "_mean"), ("", "_std"), ("", "_n"),
+            ("", "_low"), ("", "_high"), ("", "_difference"),
         )
     ]  # fmt: skip
     (define,) = [line for line in lines if line["row"] == "transformer_define"]
@@ -328,8 +337,15 @@ def test_number_cells():
         "+2.00",
     )
     assert (millions(None), millions(24_221_600), millions(0)) == ("-", "24.22", "0.00")
-    assert statistics([Statistic(9.5, 0.25, 3), Statistic(10.0, 12.0, 2), None]) == [
-        "9.50 ±0.25",
-        "10.00±12.00",
-        "-      ",
-    ]
+    # t of two degrees 4.3027 and of one 12.7062, over the root of n.
+    values = [Statistic(9.5, 0.25, 3), Statistic(10.0, 12.0, 2), Statistic(8.0, None, 1), None]
+    assert statistics(values) == ["9.50  ±0.62", "10.00±107.82", "8.00       ", "-       "]
+
+
+def test_the_interval_is_explained_where_it_is_shown(tmp_path, put):
+    put(tmp_path, seed=1)
+    note = "±: half the 95 % interval of the mean over n seeds (Student's t, n - 1 degrees"
+    assert "±" not in FORMATS["terminal"](compare("1c", records.find([tmp_path])))
+    put(tmp_path, seed=2)
+    text = FORMATS["terminal"](compare("1c", records.find([tmp_path])))
+    assert f"\n{note} of freedom).\n" in text and "116.00±0.00" in text

@@ -35,12 +35,12 @@ def test_report_is_complete(here, mini_runs):
         "* corpus: 929,589 train, 73,760 valid, 82,430 test tokens; 10,000 types\n"
         "* device: cpu; threads: 2\n* Python 3.11.7; torch 2.13.0\n* commit: 0123456789ab\n",
         "```sh\ndefine train experiment=table_1c/awd_lstm scale=mini seed=1\n",
-        "| AWD-LSTM + DeFINE       |       56.50 | 119.00±2.65 |",
+        "| AWD-LSTM + DeFINE       |       56.50 | 119.00±6.57 |",
         "| AWD-LSTM + DeFINE       | 360,000 | 1,000,000 | 640,000 | 2,000,000 |\n",
         "![Validation perplexity by epoch](valid_ppl.png)",
-        "| AWD-LSTM + DeFINE less AWD-LSTM      | valid_ppl | -3.00±1.73 | [-7.30, +1.30] |   3 | "
+        "| AWD-LSTM + DeFINE less AWD-LSTM      | valid_ppl | -3.00 | [-7.30, +1.30] |   3 | "
         "1, 2, 3 | -4.70 | undecided |\n",
-        "| awd_lstm_wide less AWD-LSTM + DeFINE |  test_ppl | +3.00±1.41 | [-9.71, +15.71] |",
+        "| awd_lstm_wide less AWD-LSTM + DeFINE |  test_ppl | +3.00 | [-9.71, +15.71] |",
     ):
         assert part.replace(" ", "") in text.replace(" ", "")
     run_lines = [line for line in text.splitlines() if "0123456789ab |" in line]
@@ -175,8 +175,8 @@ def test_protocols_have_their_scores_and_settings(here, put):
     text = (here / "out" / "README.md").read_text()
     assert _cells(text, "Evaluation protocols") == [
         ["Transformer-XL (128)", "training_lengths", "120.00", "116.00", "1", "headline"],
-        ["Transformer-XL (64)", "training_lengths", "121.50±0.71", "116.00±0.00", "2", "headline"],
-        ["Transformer-XL (64)", "long_memory", "119.50±0.71", "115.00±0.00", "2", ""],
+        ["Transformer-XL (64)", "training_lengths", "121.50±6.35", "116.00±0.00", "2", "headline"],
+        ["Transformer-XL (64)", "long_memory", "119.50±6.35", "115.00±0.00", "2", ""],
     ]
     assert "* `training_lengths` (Transformer-XL (128)): target 128, no same length.\n" in text
     assert "* `training_lengths` (Transformer-XL (64)): target 64, no same length.\n" in text
@@ -191,9 +191,9 @@ def test_speed_is_relative_to_the_first_row_that_both_have(here, put):
     write_report("1a", None, "out")
     text = (here / "out" / "README.md").read_text()
     assert _cells(text, "Speed") == [
-        ["R2", "105.00±7.07", "1.00", "297", "1.00"],
-        ["R4", "84.00", "0.80", "364", "1.23"],
-        ["lstm_wide (control)", "210.00", "2.00", "-", "-"],
+        ["R2", "105.00±63.53", "1.00", "297", "1.00", "2"],
+        ["R4", "84.00", "0.80", "364", "1.23", "1"],
+        ["lstm_wide (control)", "210.00", "2.00", "-", "-", "1"],
     ]
     assert "ratio: to R2." in text and "two GPUs" not in text
     assert "![Perplexity by total parameters](params_ppl.png)" in text

@@ -24,8 +24,8 @@ def test_settings_are_what_differs_and_the_lowest_mean_of_each_row_is_marked(tmp
         "row", "optimization.lr", "model.unit_norm", "seeds", "valid ppl", "of its row",
     ]  # fmt: skip
     assert grid.rows == [
-        ["AWD-LSTM", "0.004", "-", "1, 2", "125.00±7.07", ""],
-        ["AWD-LSTM", "0.01", "-", "1, 2", "124.00±1.41", "lowest"],
+        ["AWD-LSTM", "0.004", "-", "1, 2", "125.00±63.53", ""],
+        ["AWD-LSTM", "0.01", "-", "1, 2", "124.00±12.71", "lowest"],
         ["awd_lstm_define", "0.002", "layer", "1", "140.00", "lowest"],
         ["awd_lstm_define", "0.002", "none", "1", "141.00", ""],
     ]

@@ -33,5 +33,22 @@ def test_interval_of_three_values():
     assert (low, high) == (pytest.approx(10 - half), pytest.approx(10 + half))
 
 
+def test_interval_of_two_values():
+    # The deviation of x and x + d is d / sqrt(2), so half the interval is t d / 2.
+    statistic = summarise([10.0, 11.0])
+    half = math.tan(math.pi * 0.475) / 2
+    assert statistic.half_width == pytest.approx(half)
+    assert interval95(statistic) == (pytest.approx(10.5 - half), pytest.approx(10.5 + half))
+    assert statistic.to_json() == {
+        "mean": 10.5,
+        "std": pytest.approx(0.5**0.5),
+        "n": 2,
+        "low": pytest.approx(10.5 - half),
+        "high": pytest.approx(10.5 + half),
+    }
+
+
 def test_one_value_has_no_interval():
-    assert interval95(Statistic(10.0, None, 1)) is None
+    alone = Statistic(10.0, None, 1)
+    assert interval95(alone) is None and alone.half_width is None
+    assert alone.to_json() == {"mean": 10.0, "std": None, "n": 1, "low": None, "high": None}

@@ -51,11 +51,11 @@ def test_every_translation_has_its_mean_and_settings(translation_runs):
     header, *rows = _tables(text)[1]
     assert header == ["row", "translation", "val", "test_2016_flickr", "n", ""]
     assert rows == [
-        ["Transformer", "beam_5", "32.20±0.75", "33.70±0.75", "3", "headline"],
-        ["Transformer + DeFINE", "beam_5", "34.13±0.55", "35.63±0.55", "3", "headline"],
-        ["Transformer + DeFINE", "average_of_5", "34.38±0.55", "35.88±0.55", "3", ""],
-        ["Transformer + DeFINE", "beam_5_uncached", "34.13±0.55", "35.63±0.55", "3", ""],
-        ["transformer_linear (control)", "beam_5", "31.05±0.78", "32.55±0.78", "2", "headline"],
+        ["Transformer", "beam_5", "32.20±1.88", "33.70±1.88", "3", "headline"],
+        ["Transformer + DeFINE", "beam_5", "34.13±1.37", "35.63±1.37", "3", "headline"],
+        ["Transformer + DeFINE", "average_of_5", "34.38±1.37", "35.88±1.37", "3", ""],
+        ["Transformer + DeFINE", "beam_5_uncached", "34.13±1.37", "35.63±1.37", "3", ""],
+        ["transformer_linear (control)", "beam_5", "31.05±6.99", "32.55±6.99", "2", "headline"],
     ]
     assert "* `beam_5`: beam 5, length penalty 1.0, cache, average 0.\n" in text
     assert "* `average_of_5`: beam 5, length penalty 1.0, cache, average 5.\n" in text
