@@ -44,7 +44,7 @@ class Series:
 
     Attributes:
         rows: slugs, in order of their size.
-        point: what a point is named after: "label" (the row's label) or "n" (its map dimension).
+        point: what a point is named after: "label" (the row's label), or a dimension ("n", "N").
         joined: whether a line goes through the points; not where other things differ than size.
     """
 

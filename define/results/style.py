@@ -1,8 +1,10 @@
 """How figures look, and how they become files; matplotlib is imported on use."""
 
 import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 from define.errors import InputError
 from define.files import atomic_write
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+GRID_COLOUR = "#dddddd"
+WIDTH = 6.4
+"""Inches of a figure that stands alone."""
+PAGE_WIDTH = 4.2
+"""Inches of a figure of the page: narrow, so that its text can be read on a phone."""
 LOG_RATIO = 3.0
 """From this ratio of the largest to the smallest value on, an axis is logarithmic."""
 
@@ -61,3 +68,89 @@ def save(figure: "Figure", path: str | Path) -> None:
         figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=metadata[path.suffix])
     with atomic_write(path, "wb") as stream:
         stream.write(content.getvalue())
+
+
+_SERIES = {colour.lower(): f"var(--series-{n})" for n, colour in enumerate(COLOURS[:-1], start=1)}
+_PAGE_COLOURS = {
+    **_SERIES,
+    "#000000": "currentColor",
+    "#ffffff": "var(--surface)",
+    GRID_COLOUR: "var(--rule)",
+}
+"""Colour of a figure -> what stands for it on a page, which has a light and a dark palette."""
+_NAMESPACE = re.compile(r"\{.*\}")
+_REFERENCE = re.compile(r"#([\w.-]+)(?=\)|$)")
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_DRAWN = ("clip-path", "d", "fill", "height", "href", "id", "points", "style", "transform")
+_KEPT = frozenset((*_DRAWN, "width", "x", "y"))
+
+
+def inline_svg(figure: "Figure", name: str, description: str) -> str:
+    """The figure as an <svg> element to stand in a page, as wide as its box.
+
+    Text stays text, in the page's font; text and axes have the page's text colour, the background
+    none. The page sets the custom properties --series-1 to --series-6, --surface and --rule.
+    Equal figures give equal text.
+
+    Args:
+        name: unique in the page, a word; the figure's identifiers begin with it.
+        description: what a reader who cannot see the figure is told.
+    """
+    import matplotlib
+
+    content = io.BytesIO()
+    with matplotlib.rc_context({**STYLE, "svg.fonttype": "none"}):
+        figure.savefig(
+            content, format="svg", metadata={"Date": None, "Creator": None}, transparent=True
+        )
+    root = ElementTree.fromstring(content.getvalue())
+    *_, width, height = root.attrib["viewBox"].split()
+    for parent in list(root.iter()):
+        for child in list(parent):
+            # A <style> inside would hold for the whole page.
+            if _NAMESPACE.sub("", child.tag) in ("metadata", "style"):
+                parent.remove(child)
+    referred = {found for node in root.iter() for found in _references(node)}
+    for node in root.iter():
+        node.tag = _NAMESPACE.sub("", node.tag)
+        node.text, node.tail = (node.text or "").strip() or None, None
+        attributes = {_NAMESPACE.sub("", key): value for key, value in node.attrib.items()}
+        if attributes.get("id") not in referred:
+            attributes.pop("id", None)
+        node.attrib.clear()
+        for key, value in attributes.items():
+            if key in _KEPT:
+                node.set(key, f"{name}-{value}" if key == "id" else _for_page(key, value, name))
+    _drop_empty(root)
+    root.attrib.clear()
+    root.attrib.update(
+        {"class": "plot", "role": "img", "viewBox": f"0 0 {width} {height}"}
+        | {"aria-label": description}
+    )
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _references(node: ElementTree.Element) -> list[str]:
+    """The identifiers that the node's attributes refer to."""
+    values = (value for key, value in node.attrib.items() if key != "style")
+    return [found for value in values for found in _REFERENCE.findall(value)]
+
+
+def _for_page(key: str, value: str, name: str) -> str:
+    if key == "style":
+        declarations = dict(part.split(": ", 1) for part in value.split("; ") if ": " in part)
+        declarations.pop("font-family", None)
+        return "; ".join(
+            f"{property}: {_PAGE_COLOURS.get(text, text)}"
+            for property, text in declarations.items()
+        )
+    if key in ("href", "clip-path"):
+        return _REFERENCE.sub(rf"#{name}-\1", value)
+    return " ".join(_LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}", value).split())
+
+
+def _drop_empty(node: ElementTree.Element) -> None:
+    for child in list(node):
+        _drop_empty(child)
+        if child.tag in ("g", "defs") and not len(child):
+            node.remove(child)

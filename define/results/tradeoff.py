@@ -10,7 +10,15 @@ from define.results import published
 from define.results.compare import by_section, compare, headline_metric, of_table, section_runs
 from define.results.published import Series
 from define.results.records import RunRecord
-from define.results.style import COLOURS, DASHES, MARKERS, STYLE, scale_axis
+from define.results.style import (
+    COLOURS,
+    DASHES,
+    GRID_COLOUR,
+    MARKERS,
+    STYLE,
+    WIDTH,
+    scale_axis,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +28,8 @@ if TYPE_CHECKING:
 
 PERPLEXITIES = {"test_ppl": "test perplexity", "valid_ppl": "validation perplexity"}
 """The first that every row of ours has is drawn."""
+DIMENSIONS = {"n": "map_dim", "k": "expand_dim", "m": "reduce_dim", "N": "depth"}
+"""The paper's symbol -> its key in the section `model` of a config."""
 CONTROL = "control"
 _LABEL_GAP = 7.0
 """Points between a mark and the nearest label."""
@@ -39,6 +49,15 @@ class Point:
     high: float
 
 
+@dataclass(frozen=True)
+class Panel:
+    """Points that can be compared: label of a series -> its points, and what their score is."""
+
+    title: str
+    metric: str
+    points: Mapping[str, Sequence[Point]]
+
+
 def has_curve(table: str) -> bool:
     """Whether the table has rows to draw. Raises InputError if there is no such table."""
     return bool(published.series(table))
@@ -54,6 +73,17 @@ def tradeoff_figure(
     table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
 ) -> "Figure":
     """One panel per scale and corpus with finished runs, and one of the paper's numbers, stacked.
+
+    Raises:
+        InputError: as `panels`.
+    """
+    return draw(table, panels(table, records, scales))
+
+
+def panels(
+    table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
+) -> list[Panel]:
+    """One panel per scale and corpus with finished runs, then one of the paper's numbers.
 
     BLEU is that of the paper's test set, or of the last one that all runs of a panel have.
 
@@ -74,13 +104,16 @@ def tradeoff_figure(
     if not runs:
         raise InputError(f"table {table!r} has no finished run to plot; train a row of it first")
     *ours, papers = _metrics(table, list(runs.values()))
-    panels = [
-        (title, metric, _our_points(table, found, metric))
+    drawn = [
+        Panel(title, metric, _our_points(table, found, metric))
         for (title, found), metric in zip(runs.items(), ours, strict=True)
     ]
     title = f"the paper: data {published.data(table)}"
-    panels.append((title, papers, _paper_points(table, papers)))
+    return [*drawn, Panel(title, papers, _paper_points(table, papers))]
 
+
+def draw(table: str, drawn: Sequence[Panel], width: float = WIDTH) -> "Figure":
+    """A figure, `width` inches wide, with the panels of a table below each other."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -88,16 +121,16 @@ def tradeoff_figure(
     # Nothing lies between two controls: they are no series.
     joined = {series.label: series.joined for series in published.series(table)} | {CONTROL: False}
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 0.6 + 3.4 * len(panels)), layout="constrained")
+        figure = Figure(figsize=(width, 0.6 + 3.4 * len(drawn)), layout="constrained")
         FigureCanvasAgg(figure)
-        grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for axes, (title, metric, points) in zip(grid, panels, strict=True):
-            _draw_panel(axes, title, points, joined, metric)
+        grid = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
+        for axes, panel in zip(grid, drawn, strict=True):
+            _draw_panel(axes, panel, joined)
         _draw_legend(figure, list(joined))
         # Where a label is free can only be seen once the axes have their final place.
         figure.draw_without_rendering()
-        for axes, (_, _, points) in zip(grid, panels, strict=True):
-            _place_labels(axes, points, joined)
+        for axes, panel in zip(grid, drawn, strict=True):
+            _place_labels(axes, panel.points, joined)
     return figure
 
 
@@ -150,9 +183,9 @@ def _our_point(name: str, seeds: Sequence[RunRecord], metric: str) -> Point:
 
 def _our_name(table: str, series: Series, record: RunRecord) -> str:
     """A small model has another n than the paper's row, so its own config names it."""
-    if series.point == "n":
-        n = record.config.get("model", {}).get("map_dim")
-        return record.row if n is None else f"n {n}"
+    if series.point in DIMENSIONS:
+        value = record.config.get("model", {}).get(DIMENSIONS[series.point])
+        return record.row if value is None else f"{series.point} {value}"
     return published.our_labels(table)[record.row]
 
 
@@ -163,7 +196,8 @@ def _paper_points(table: str, metric: str) -> dict[str, list[Point]]:
         found = []
         for row in (rows[slug] for slug in series.rows):
             if metric in row.metrics:
-                name = f"n {row.raw['n']}" if series.point == "n" else row.label
+                dimension = row.raw.get(series.point)
+                name = row.label if dimension is None else f"{series.point} {dimension}"
                 score = row.metrics[metric]
                 found.append(Point(name, row.parameters["total"] / 1_000_000, score, score, score))
         if found:
@@ -171,15 +205,9 @@ def _paper_points(table: str, metric: str) -> dict[str, list[Point]]:
     return points
 
 
-def _draw_panel(
-    axes: "Axes",
-    title: str,
-    points: Mapping[str, Sequence[Point]],
-    joined: Mapping[str, bool],
-    metric: str,
-) -> None:
-    every = [point for line in points.values() for point in line]
-    for label, line in points.items():
+def _draw_panel(axes: "Axes", panel: Panel, joined: Mapping[str, bool]) -> None:
+    every = [point for line in panel.points.values() for point in line]
+    for label, line in panel.points.items():
         index = list(joined).index(label)
         means = [point.mean for point in line]
         bars = [
@@ -201,16 +229,21 @@ def _draw_panel(
             capsize=3,
             label=label,
         )
-    axes.set_title(title)
+    axes.set_title(panel.title)
     axes.set_xlabel("total parameters in millions")
-    axes.set_ylabel(PERPLEXITIES.get(metric) or f"BLEU on {metric.removesuffix('_bleu')}")
+    axes.set_ylabel(score_label(panel.metric))
     axes.margins(x=0.10, y=0.16)
-    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.grid(color=GRID_COLOUR, linewidth=0.6)
     axes.set_axisbelow(True)
     sizes = [point.millions for point in every]
     scale_axis(axes.xaxis, min(sizes), max(sizes))
-    if metric in PERPLEXITIES:  # BLEU may be 0
+    if panel.metric in PERPLEXITIES:  # BLEU may be 0
         scale_axis(axes.yaxis, min(p.low for p in every), max(p.high for p in every))
+
+
+def score_label(metric: str) -> str:
+    """What an axis with the metric says."""
+    return PERPLEXITIES.get(metric) or f"BLEU on {metric.removesuffix('_bleu')}"
 
 
 def _draw_legend(figure: "Figure", order: Sequence[str]) -> None:
@@ -225,7 +258,7 @@ def _draw_legend(figure: "Figure", order: Sequence[str]) -> None:
         [handles[label] for label in labels],
         labels,
         loc="outside upper center",
-        ncols=2,
+        ncols=2 if figure.get_figwidth() >= WIDTH else 1,
         frameon=False,
         title="mean, bar from lowest to highest seed" if several else None,
     )
