@@ -43,7 +43,10 @@ class InputConfig:
     transformation: str = option("hgt", "linear, glt, glt_shuffle or hgt (Table 4a)")
     connection: str = option("mixer", "mixer, concat, residual or none (Tables 4b, 6a)")
     without_reduce: bool = option(False, "leave the reduce step out (Table 6b)")
-    unit_norm: str = option("layer", "none or layer (over each group's features)")
+    unit_norm: str = option(
+        "layer",
+        "none, layer (over each group's features) or layer_no_affine (nothing learnt in it)",
+    )
     unit_activation: str = option("gelu", "none, gelu, relu or swish")
     unit_dropout: float = option(0.0, "dropout after each layer of the unit")
     unit_bias: bool = option(False, "biases in the unit's layers")

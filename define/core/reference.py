@@ -85,7 +85,7 @@ def shuffle(x: Tensor, g: int) -> Tensor:
     return torch.stack(places)
 
 
-def layer_norm(x: Tensor, g: int, weight: Tensor, bias: Tensor) -> Tensor:
+def layer_norm(x: Tensor, g: int, weight: Tensor | float, bias: Tensor | float) -> Tensor:
     """Each group's features to mean 0 and variance 1; scale and shift are shared by the groups."""
     width = len(x) // g
     outputs = []
@@ -105,8 +105,9 @@ def define_unit(
     N: int,
     g_max: int,
     activation: str,
+    norm: str,
 ) -> Tensor:
-    """One token's e_i through the unit; norm, biases and reduce step are there if their names are.
+    """One token's e_i through the unit; biases and reduce step are there if their names are.
 
     Shapes:
         e_i (n) -> (m), or (k) without the reduce step, (k / 2) if residual too.
@@ -128,8 +129,8 @@ def define_unit(
                 parts.append(x[j * width : (j + 1) * width])
             x = torch.cat(parts)
         x = group_linear(x, own["linear.weight"], own.get("linear.bias"))
-        if "norm.weight" in own:
-            x = layer_norm(x, g, own["norm.weight"], own["norm.bias"])
+        if norm != "none":
+            x = layer_norm(x, g, own.get("norm.weight", 1.0), own.get("norm.bias", 0.0))
         x = ACTIVATIONS[activation](x)
         if layer > 0 and connection == "residual":
             x = x + before

@@ -11,7 +11,7 @@ from define.errors import InputError
 
 TRANSFORMATIONS = ("linear", "glt", "glt_shuffle", "hgt")
 CONNECTIONS = ("mixer", "concat", "residual", "none")
-NORMS = ("none", "layer")
+NORMS = ("none", "layer", "layer_no_affine")
 ACTIVATIONS = {"none": nn.Identity, "gelu": nn.GELU, "relu": nn.ReLU, "swish": nn.SiLU}
 
 
@@ -37,7 +37,8 @@ class UnitConfig:
             fall where they fall), "residual" (every layer k / 2 wide, its input added), "none".
         reduce: the linear step k -> m; without it e_o is the last layer's output (Table 6b).
         norm, activation, dropout: after each layer, in this order. The paper's text names none;
-            "layer" (over each group's features) and "gelu" are what the authors' later code has.
+            "layer" (over each group's features) and "gelu" are what the authors' later code has;
+            "layer_no_affine" is the same without learnt scale and bias, so without parameters.
         bias: of all layers, the reduce step included.
         width_multiple: see `define.core.schedule.expansion_widths`.
         reduce_gain: factor on the reduce step's Xavier bound, which sets the size of e_o at step 0.
@@ -143,7 +144,10 @@ class GroupLayer(nn.Module):
     def __init__(self, in_features: int, out_features: int, groups: int, config: UnitConfig):
         super().__init__()
         self.linear = GroupLinear(in_features, out_features, groups, config.bias)
-        self.norm = nn.LayerNorm(out_features // groups) if config.norm == "layer" else None
+        self.norm = None
+        if config.norm != "none":
+            affine = config.norm == "layer"
+            self.norm = nn.LayerNorm(out_features // groups, elementwise_affine=affine)
         self.activation = ACTIVATIONS[config.activation]()
         self.dropout = nn.Dropout(config.dropout)
 

@@ -12,7 +12,7 @@ from fairseq.logging import metrics
 from tqdm import tqdm
 
 from define.launch.tracking import Tracker
-from define.results import records
+from define.results import journal, records
 from define.tasks.observer import Observer
 
 
@@ -28,7 +28,7 @@ class PeakMemory(Observer):
     def __init__(self):
         self._cuda_mib = 0.0
 
-    def updated(self, update: int, tokens: int, lr: float) -> None:
+    def updated(self, update: int, tokens: int, lr: float, nll: torch.Tensor | float) -> None:
         if torch.cuda.is_available():
             peak = torch.cuda.max_memory_allocated() / 2**20
             self._cuda_mib = max(self._cuda_mib, peak)
@@ -39,13 +39,47 @@ class PeakMemory(Observer):
         return self._cuda_mib or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+class Interval:
+    """Updates since the last line of the journal."""
+
+    def __init__(self):
+        self.updates, self.tokens, self.seconds = 0, 0, 0.0
+        self._nll: torch.Tensor | float = 0.0
+        self._lr = 0.0
+
+    def add(self, update: int, tokens: int, lr: float, nll, seconds: float) -> None:
+        self.updates, self._lr = update, lr
+        self.tokens += tokens
+        self.seconds += seconds
+        self._nll = self._nll + nll
+
+    def event(self) -> dict[str, Any]:
+        """The journal's line; losses are means per token.
+
+        Raises:
+            FloatingPointError: the loss is not finite, or too large for a perplexity.
+        """
+        nll = float(self._nll) / self.tokens
+        if not nll < math.log(sys.float_info.max):
+            raise FloatingPointError(f"the training loss at update {self.updates} is {nll}")
+        return {
+            "event": "trained",
+            "updates": self.updates,
+            "train": {"nll": nll, "ppl": math.exp(nll)},
+            "lr": self._lr,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+        }
+
+
 class RunObserver(Observer):
-    """Keeps the record of one run up to date and shows its progress.
+    """Keeps the record and the journal of one run up to date and shows its progress.
 
     Args:
-        path: where the record is written.
+        path: where the record is written; the journal lies beside it.
         record: the record so far; a resumed run goes on in it.
         max_update: length of the progress bar; 0 if it is not known.
+        log_interval: updates between two lines of the journal.
         tracker: gets every epoch's metrics too.
         quiet: no progress bar, one line per epoch.
     """
@@ -55,10 +89,13 @@ class RunObserver(Observer):
         path: Path,
         record: dict[str, Any],
         max_update: int,
+        log_interval: int,
         tracker: Tracker,
         quiet: bool = False,
     ):
         self.path, self.record, self.tracker = path, record, tracker
+        self._journal = path.with_name(journal.FILE_NAME)
+        self._log_interval, self._interval = log_interval, Interval()
         speed = record["speed"]
         self.seconds = speed["seconds"]
         self.updates = self.seconds / speed["ms_per_update"] * 1000 if self.seconds else 0.0
@@ -75,7 +112,7 @@ class RunObserver(Observer):
         """The clock starts here: neither set-up nor saving is training."""
         self._mark = time.perf_counter()
 
-    def updated(self, update: int, tokens: int, lr: float) -> None:
+    def updated(self, update: int, tokens: int, lr: float, nll: torch.Tensor | float) -> None:
         now = time.perf_counter()
         elapsed, self._mark = now - self._mark, now
         self.seconds += elapsed
@@ -83,10 +120,22 @@ class RunObserver(Observer):
         self.updates += 1
         self.tokens += tokens
         self._lr = lr
-        self._memory.updated(update, tokens, lr)
+        self._memory.updated(update, tokens, lr, nll)
+        self._interval.add(update, tokens, lr, nll, elapsed)
+        if update % self._log_interval == 0:
+            self._note_training()
         self._bar.n = update
         self._bar.set_postfix_str(f"{self.tokens / self.seconds:,.0f} tokens/s", refresh=False)
         self._bar.update(0)
+
+    def note(self, event: str, **details: Any) -> None:
+        """Adds a line to the journal."""
+        journal.append(self._journal, {"event": event, **details})
+
+    def _note_training(self) -> None:
+        event, self._interval = self._interval.event(), Interval()
+        journal.append(self._journal, event)
+        self.tracker.trained(event)
 
     def validated(self, epoch: int, stats: dict, averaged: bool) -> None:
         epochs = [e for e in self.record["epochs"] if e["epoch"] <= epoch]
@@ -108,6 +157,9 @@ class RunObserver(Observer):
         self.record["epochs"] = [*epochs, entry]
         best = min(self.record["epochs"], key=lambda e: e["valid"]["nll"])
         self.record["best_epoch"] = best["epoch"]
+        if self._interval.tokens:
+            self._note_training()
+        self.note("validated", **{k: entry[k] for k in ("updates", "epoch", "valid", "averaged")})
         self.save()
         self.tracker.log(entry)
         self._bar.write(

@@ -8,6 +8,9 @@ from typing import Any
 class Tracker:
     """Tracks nothing."""
 
+    def trained(self, event: dict[str, Any]) -> None:
+        """A "trained" line of the run's journal."""
+
     def log(self, epoch: dict[str, Any]) -> None:
         """An entry of the record's `epochs`."""
 

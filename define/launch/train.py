@@ -92,8 +92,16 @@ def _train(
     write_configs(config, folder)
     records.write(path, record)
     tracker = make_tracker(record, folder, config.wandb)
-    observer = RunObserver(path, record, config.optimization.max_update, tracker, quiet)
+    observer = RunObserver(
+        path,
+        record,
+        config.optimization.max_update,
+        config.common.log_interval,
+        tracker,
+        quiet,
+    )
     try:
+        observer.note("started", updates=_updates(config), commit=origin["commit"])
         with _log_to(folder / "train.log"):
             _run_fairseq(config, observer)
         observer.close()
@@ -101,22 +109,27 @@ def _train(
     except BaseException as error:
         record["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         observer.save()
+        observer.note(record["status"], reason=str(error) or type(error).__name__)
         raise
     finally:
         observer.close()
     record["status"] = "finished"
     record["provenance"]["finished"] = provenance.now()
     observer.save()
+    observer.note("finished")
     tracker.finish(record)
     return record
 
 
-def _run_fairseq(config: DictConfig, observer: Observer) -> None:
+def _updates(config: DictConfig) -> int:
+    """Updates behind the checkpoint that training goes on from."""
     last = last_checkpoint(Path(config.checkpoint.save_dir))
-    if last is not None:
-        updates = last["optimizer_history"][-1]["num_updates"]
-        if 0 < config.optimization.max_update <= updates:
-            return  # fairseq would take one more step
+    return 0 if last is None else last["optimizer_history"][-1]["num_updates"]
+
+
+def _run_fairseq(config: DictConfig, observer: Observer) -> None:
+    if 0 < config.optimization.max_update <= _updates(config):
+        return  # fairseq would take one more step
     # fairseq keeps the best loss on a function, for the life of the process.
     vars(checkpoint_utils.save_checkpoint).pop("best", None)
     Observed.observer = observer

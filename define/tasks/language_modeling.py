@@ -72,7 +72,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
         self._all_columns: State | None = None
         self._restored: State | None = None
         self._lengths: list[int] = []
-        self._tokens = 0
+        self._tokens, self._nll = 0, 0.0
         self._optimizer: FairseqNTASGD | None = None
         self._awaiting_validation = False
         self._train_batches: StreamBatches | None = None
@@ -136,6 +136,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
         optimizer.backward(loss * 0 if ignore_grad else loss)
         self._lengths.append(sample["length"])
         self._tokens += sample["ntokens"]
+        self._nll = self._nll + logging_output["nll_loss"]
         return loss, sample_size, logging_output
 
     def valid_step(self, sample, model, criterion):
@@ -157,8 +158,9 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
             optimizer.set_lr(lr * sum(lengths) / len(lengths) / self.cfg.bptt)
         optimizer.step()
         optimizer.set_lr(lr)
-        tokens, self._tokens = self._tokens, 0
-        self.observer.updated(update_num + 1, tokens, lr)
+        tokens, nll = self._tokens, self._nll
+        self._tokens, self._nll = 0, 0.0
+        self.observer.updated(update_num + 1, tokens, lr, nll)
 
     def _note_optimizer(self, optimizer) -> None:
         """Training goes on from the raw weights; validation reads the averaged ones."""

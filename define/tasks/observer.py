@@ -28,10 +28,11 @@ class Observer:
     def begin(self) -> None:
         """Before the first batch of an epoch, or of the rest of one."""
 
-    def updated(self, update: int, tokens: int, lr: float) -> None:
+    def updated(self, update: int, tokens: int, lr: float, nll: torch.Tensor | float) -> None:
         """After every optimizer step, with its number (from 1) and the tokens it scored.
 
-        `lr` is the scheduler's, before `scale_lr_by_length`.
+        `lr` is the scheduler's, before `scale_lr_by_length`; `nll` is the sum over these tokens in
+        nats, as a tensor still on the device: `float` of it waits for the GPU.
         """
 
     def validated(self, epoch: int, stats: dict, averaged: bool) -> None:

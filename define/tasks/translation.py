@@ -32,7 +32,7 @@ class DefineTranslationTask(Observed, TranslationTask):
     def __init__(self, cfg: DefineTranslationConfig, src_dict, tgt_dict):
         super().__init__(cfg, src_dict, tgt_dict)
         check_autocast(cfg.autocast)
-        self._tokens, self._epoch = 0, 1
+        self._tokens, self._nll, self._epoch = 0, 0.0, 1
         self._iterated: FairseqDataset | None = None
 
     def get_batch_iterator(
@@ -69,10 +69,14 @@ class DefineTranslationTask(Observed, TranslationTask):
         self.observer.begin()
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
+        criterion = self._autocast(criterion)
+        loss, sample_size, logging_output = super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad
+        )
         if not ignore_grad:
             self._tokens += sample["ntokens"]
-        criterion = self._autocast(criterion)
-        return super().train_step(sample, model, criterion, optimizer, update_num, ignore_grad)
+            self._nll = self._nll + logging_output["nll_loss"]
+        return loss, sample_size, logging_output
 
     def valid_step(self, sample, model, criterion):
         return super().valid_step(sample, model, self._autocast(criterion))
@@ -88,8 +92,9 @@ class DefineTranslationTask(Observed, TranslationTask):
 
     def optimizer_step(self, optimizer, model, update_num) -> None:
         super().optimizer_step(optimizer, model, update_num)
-        tokens, self._tokens = self._tokens, 0
-        self.observer.updated(update_num + 1, tokens, optimizer.get_lr())
+        tokens, nll = self._tokens, self._nll
+        self._tokens, self._nll = 0, 0.0
+        self.observer.updated(update_num + 1, tokens, optimizer.get_lr(), nll)
 
     def reduce_metrics(self, logging_outputs, criterion) -> None:
         totals = {

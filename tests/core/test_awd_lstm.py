@@ -79,7 +79,7 @@ def test_outputs_and_gradients_are_those_of_the_loop(input, make_model, randomis
         own = reference.under(parameters, "embedding.unit.")
         if input == "define":
             return reference.define_unit(
-                e_i, own, "hgt", "mixer", config.depth, config.max_groups, "gelu"
+                e_i, own, "hgt", "mixer", config.depth, config.max_groups, "gelu", "layer"
             )
         if input == "linear":
             return reference.group_linear(e_i, own["weight"])

@@ -100,7 +100,7 @@ def slow(pair: Pair, parameters, tokens, features, targets):
         if config.input == "define":
             own = reference.under(parameters, "embedding.unit.")
             e_i = reference.define_unit(
-                e_i, own, "hgt", "mixer", config.depth, config.max_groups, "gelu"
+                e_i, own, "hgt", "mixer", config.depth, config.max_groups, "gelu", "layer"
             )
         e_o.append(e_i)
     softmax = reference.under(parameters, "output.")

@@ -45,6 +45,7 @@ def by_token(unit: DefineUnit, e_i: torch.Tensor) -> torch.Tensor:
                 config.N,
                 config.g_max,
                 config.activation,
+                config.norm,
             )
             for row in e_i
         ]
@@ -238,3 +239,13 @@ def test_the_config_cannot_be_changed_behind_the_checks():
     with pytest.raises(AttributeError):
         SMALL.n = 5
     assert asdict(SMALL)["n"] == 4
+
+
+def test_a_norm_without_parameters_is_the_initial_one_and_stays_it():
+    learnt, fixed = (DefineUnit(replace(SMALL, norm=norm)) for norm in ("layer", "layer_no_affine"))
+    fixed.load_state_dict({k: v for k, v in learnt.state_dict().items() if ".norm." not in k})
+    e_i = torch.randn(3, 4)
+    torch.testing.assert_close(fixed(e_i), learnt(e_i), rtol=0, atol=0)
+    assert not [name for name, _ in fixed.named_parameters() if ".norm." in name]
+    assert sum(p.numel() for p in fixed.parameters()) == fixed.config.num_parameters()
+    assert fixed.config.num_parameters() == replace(SMALL, norm="none").num_parameters()

@@ -207,9 +207,9 @@ def heard(monkeypatch) -> tuple[list[dict], list[float]]:
         batches.append(sample)
         return train_step(self, sample, *args, **kwargs)
 
-    def noted(self, update, tokens, lr):
+    def noted(self, update, tokens, lr, nll):
         rates.append(lr)
-        return updated(self, update, tokens, lr)
+        return updated(self, update, tokens, lr, nll)
 
     monkeypatch.setattr(DefineTranslationTask, "train_step", trained)
     monkeypatch.setattr(PeakMemory, "updated", noted)

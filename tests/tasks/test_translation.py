@@ -1,5 +1,6 @@
 """The translation task: no sentence is lost, tokens are counted; accumulation and precisions."""
 
+import math
 from itertools import islice
 
 import pytest
@@ -154,8 +155,8 @@ def heard(monkeypatch):
         def begin(self):
             told.append(("begin",))
 
-        def updated(self, update, tokens, lr):
-            told.append(("updated", update, tokens, lr))
+        def updated(self, update, tokens, lr, nll):
+            told.append(("updated", update, tokens, lr, float(nll)))
 
         def validated(self, epoch, stats, averaged):
             told.append(("validated", epoch, stats["scored_tokens"], averaged))
@@ -173,8 +174,7 @@ def batches_of(trainer: Trainer, number: int) -> list[dict]:
 def test_the_observer_hears_of_updates_and_validations(make_trainer, heard):
     trainer = make_trainer("dataset.max_tokens=64", "run.tokens_per_update=128")
     one, two, three = batches_of(trainer, 3)
-    trainer.train_step([one, two])
-    trainer.train_step([three])
+    logs = [trainer.train_step([one, two]), trainer.train_step([three])]
     tokens = [batch["ntokens"] for batch in (one, two, three)]
     assert tokens == [
         int((b["target"] != trainer.task.tgt_dict.pad()).sum()) for b in (one, two, three)
@@ -184,6 +184,8 @@ def test_the_observer_hears_of_updates_and_validations(make_trainer, heard):
     assert heard[1][:3] == ("updated", 1, tokens[0] + tokens[1])
     assert heard[2][:3] == ("updated", 2, tokens[2])
     assert heard[2][3] == pytest.approx(lr)
+    for event, log in zip(heard[1:3], logs, strict=True):
+        assert event[4] / event[2] == pytest.approx(float(log["nll_loss"]) * math.log(2), rel=1e-6)
     epoch = trainer.get_train_iterator(epoch=1)
     validate(trainer.cfg, trainer, trainer.task, epoch, ["valid", "test"])
     sizes = [int(trainer.task.dataset(split).tgt_sizes.sum()) for split in ("valid", "test")]
@@ -194,8 +196,11 @@ def test_a_dummy_batch_is_not_counted(make_trainer, heard):
     """What a device gets that has no batch left; its gradient is ignored."""
     trainer = make_trainer("dataset.max_tokens=64")
     (batch,) = batches_of(trainer, 1)
-    trainer.train_step([batch, {}])
+    log = trainer.train_step([batch, {}])
     assert heard[1][:3] == ("updated", 1, batch["ntokens"])
+    assert heard[1][4] == pytest.approx(
+        float(log["nll_loss"]) * math.log(2) * batch["ntokens"], rel=1e-6
+    )
 
 
 def test_a_validation_that_skips_tokens_is_an_error(make_trainer):

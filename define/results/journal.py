@@ -1,0 +1,73 @@
+"""Append-only files of events, one JSON object a line: readable while written, by many at once."""
+
+import fcntl
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from define.errors import InputError
+
+FILE_NAME = "journal.jsonl"
+
+
+def append(path: str | Path, event: Mapping[str, Any]) -> None:
+    """Adds one line, with the "time" (ISO 8601, UTC), behind whatever other processes add.
+
+    A line that a killed process left unfinished is ended first, so that it spoils no other.
+
+    Args:
+        path: made with its folders if it is not there.
+        event: values that JSON knows; numbers must be finite.
+    """
+    moment = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    line = json.dumps({"time": moment, **event}, ensure_ascii=False, allow_nan=False) + "\n"
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b", buffering=0) as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        end = stream.seek(0, 2)
+        stream.seek(max(end - 1, 0))
+        torn = stream.read(1) not in (b"", b"\n")
+        stream.write((b"\n" if torn else b"") + line.encode())
+
+
+def read(path: str | Path) -> list[dict[str, Any]]:
+    """All events in their order; none where there is no file.
+
+    A line that is not JSON is left out: a process was killed while it wrote it.
+
+    Raises:
+        InputError: a line is JSON, but no object.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    events = []
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if not isinstance(event, dict):
+            raise InputError(
+                f"{path}: line {number} is {event!r}, not an event; remove the line or the file"
+            )
+        events.append(event)
+    return events
+
+
+def curve(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The events of one kind ("trained", "validated") that the run kept, by rising "updates".
+
+    A start that goes on from an earlier checkpoint takes back what lies behind that.
+    """
+    kept: list[dict[str, Any]] = []
+    for event in events:
+        if event["event"] == "started":
+            kept = [earlier for earlier in kept if earlier["updates"] <= event["updates"]]
+        elif event["event"] == kind:
+            kept = [earlier for earlier in kept if earlier["updates"] < event["updates"]]
+            kept.append(event)
+    return kept
