@@ -1,5 +1,6 @@
 """A run in a process of its own, its output in a log: what sweeps and searches start."""
 
+import fcntl
 import os
 import re
 import subprocess
@@ -34,6 +35,8 @@ class Job:
     """`define train OVERRIDES` in a process of its own, started at once.
 
     It is in no process group of the terminal: whoever started it passes an interruption on, once.
+    It holds its log until it ends, even if whoever started it is killed: a second job with that log
+    waits for the first.
 
     Args:
         overrides: Hydra overrides; the run's folder follows from them.
@@ -52,6 +55,7 @@ class Job:
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)  # the process inherits it with its output
             self._begin = stream.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "define", "train", *flags, *overrides],
@@ -81,6 +85,18 @@ class Job:
             lines = stream.read().decode(errors="replace").split("\n")
         printed = [line.strip() for line in lines if line.strip()] or ["it printed nothing"]
         return printed[-1].removeprefix("define: ")
+
+
+def busy(log: Path) -> bool:
+    """Whether a job with this log is running, whoever started it."""
+    if not log.exists():
+        return False
+    with open(log, "rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def run_job(

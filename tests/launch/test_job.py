@@ -6,7 +6,7 @@ import time
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from define.launch.job import Job, override, run_job
+from define.launch.job import Job, busy, override, run_job
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,5 @@ def test_a_job_that_is_asked_to_end_says_so(workplace):
     ended = job.wait()
     assert (ended.code, ended.interrupted) == (130, True)
     assert ended.reason == "interrupted; the same command goes on from here"
+    assert not busy(log)
+    assert not busy(workplace / "no.log")
