@@ -95,11 +95,12 @@ def results(rows: Sequence[ComparisonRow]) -> list[str]:
         blocks += [f"### {section_title(section[0])}", markdown(grid)]
         built = [row for row in section if row.parameters]
         if built:
-            blocks += ["Parameters of our models, by part:", markdown(_parameters_grid(built))]
+            blocks += ["Parameters of our models, by part:", markdown(parameters_grid(built))]
     return blocks
 
 
-def _parameters_grid(rows: Sequence[ComparisonRow]) -> Grid:
+def parameters_grid(rows: Sequence[ComparisonRow]) -> Grid:
+    """Counts of our models, part by part; every row has been built."""
     names = labels(rows)
     lines = []
     for row in rows:

@@ -114,26 +114,31 @@ def chosen_pairs(section: Sequence[ComparisonRow]) -> list[tuple[ComparisonRow, 
     return chosen
 
 
+def section_grid(section: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> Grid | None:
+    """The paired differences of one section; None without a shared seed."""
+    runs = section_runs(section, found)
+    lines = [line for pair in chosen_pairs(section) for line in _lines(section, runs, *pair)]
+    return Grid("Paired differences", _HEADER, lines, _notes(section)) if lines else None
+
+
+def explanation(table: str) -> str:
+    """How to read the paired differences of a table."""
+    return (
+        f"One row less another, seed by seed; {_BETTER[published.metric(table)]} zero, the "
+        "one named first is better. The interval is that of the mean over the n shared seeds "
+        "(Student's t, n - 1 degrees of freedom), each taken alone; it needs two seeds. Direction "
+        "compares its sign with the sign of the paper's difference; it is undecided where the "
+        "interval covers zero."
+    )
+
+
 def chapter(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
     """The report's blocks of paired differences; none without a shared seed."""
     blocks = []
     for section in by_section(rows):
-        runs = section_runs(section, found)
-        lines = [line for pair in chosen_pairs(section) for line in _lines(section, runs, *pair)]
-        if lines:
-            grid = Grid("Paired differences", _HEADER, lines, _notes(section))
+        if grid := section_grid(section, found):
             blocks += [f"### {section_title(section[0])}", markdown(grid)]
-    if not blocks:
-        return []
-    return [
-        "## Paired differences",
-        f"One row less another, seed by seed; {_BETTER[published.metric(rows[0].table)]} zero, the "
-        "one named first is better. The interval is that of the mean over the n shared seeds "
-        "(Student's t, n - 1 degrees of freedom), each taken alone; it needs two seeds. Direction "
-        "compares its sign with the sign of the paper's difference; it is undecided where the "
-        "interval covers zero.",
-        *blocks,
-    ]
+    return blocks and ["## Paired differences", explanation(rows[0].table), *blocks]
 
 
 def _lines(

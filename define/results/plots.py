@@ -1,25 +1,29 @@
-"""Validation perplexity against epochs, drawn from run records; matplotlib is imported on use."""
+"""Curves of training and validation, drawn from run records; matplotlib is imported on use."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from define.errors import InputError
-from define.results import published
+from define.results import journal, published
 from define.results.compare import of_table, sections
 from define.results.records import RunRecord
-from define.results.style import COLOURS, DASHES, STYLE, scale_axis
+from define.results.style import COLOURS, DASHES, GRID_COLOUR, PAGE_WIDTH, STYLE, WIDTH, scale_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Course = Callable[[RunRecord], Mapping[int, float]]
+"""What a run's curve is made of: epoch or update -> value."""
+TRAINING_LABEL = "training loss, nats per token"
+
 
 @dataclass(frozen=True)
 class Curve:
-    """Validation perplexity of one row by epoch: mean, minimum and maximum over the seeds."""
+    """The course of one row, at epochs or updates: mean, minimum and maximum over the seeds."""
 
-    epochs: tuple[int, ...]
+    at: tuple[int, ...]
     mean: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
@@ -27,8 +31,8 @@ class Curve:
 
     @property
     def best(self) -> tuple[int, float]:
-        """The epoch with the lowest mean, and that mean."""
-        return min(zip(self.epochs, self.mean, strict=True), key=lambda point: point[1])
+        """Where the lowest mean is, and that mean."""
+        return min(zip(self.at, self.mean, strict=True), key=lambda point: point[1])
 
 
 def ylabel(table: str) -> str:
@@ -37,25 +41,66 @@ def ylabel(table: str) -> str:
     return f"validation perplexity{of}"
 
 
-def curve(runs: Sequence[RunRecord]) -> Curve | None:
+def valid_by_epoch(record: RunRecord) -> dict[int, float]:
+    """Epoch -> validation perplexity."""
+    return {epoch["epoch"]: epoch["valid"]["ppl"] for epoch in record.epochs}
+
+
+def valid_by_update(record: RunRecord) -> dict[int, float]:
+    """Update -> validation perplexity; the journal has those inside an epoch as well."""
+    course = {epoch["updates"]: epoch["valid"]["ppl"] for epoch in record.epochs}
+    course |= {e["updates"]: e["valid"]["ppl"] for e in _journal(record, "validated")}
+    return dict(sorted(course.items()))
+
+
+def training_by_update(record: RunRecord) -> dict[int, float]:
+    """Update -> training loss, nats per token, since the update before; only a journal has it."""
+    return {e["updates"]: e["train"]["nll"] for e in _journal(record, "trained")}
+
+
+def _journal(record: RunRecord, kind: str) -> list[dict]:
+    path = record.path.with_name(journal.FILE_NAME)
+    events = journal.curve(journal.read(path), kind)
+    part = "train" if kind == "trained" else "valid"
+    for event in events:
+        if not isinstance(event.get(part), dict) or not {"nll", "ppl"} <= event[part].keys():
+            raise InputError(
+                f"{path}: the event {kind!r} at update {event['updates']} has no losses; remove "
+                "the file or run the training again"
+            )
+    return events
+
+
+def curve(runs: Sequence[RunRecord], course: Course = valid_by_epoch) -> Curve | None:
     """The curve of one row: over its finished runs, or over all if none is finished.
 
-    Only epochs that every run has are used, so that a line never jumps where a seed ends; None if
-    there is no such epoch.
+    Only epochs (or updates) that every run has are used, so that a line never jumps where a seed
+    ends; None if there is none.
     """
     runs = [record for record in runs if record.finished] or list(runs)
-    by_epoch = [{e["epoch"]: e["valid"]["ppl"] for e in record.epochs} for record in runs]
-    epochs = sorted(set.intersection(*map(set, by_epoch))) if by_epoch else []
-    if not epochs:
+    courses = [course(record) for record in runs]
+    at = sorted(set.intersection(*map(set, courses))) if courses else []
+    if not at:
         return None
-    values = [[perplexities[epoch] for perplexities in by_epoch] for epoch in epochs]
+    values = [[one[moment] for one in courses] for moment in at]
     return Curve(
-        epochs=tuple(epochs),
+        at=tuple(at),
         mean=tuple(sum(seeds) / len(seeds) for seeds in values),
         low=tuple(map(min, values)),
         high=tuple(map(max, values)),
         seeds=len(runs),
     )
+
+
+def curves(
+    runs: Sequence[RunRecord], course: Course = valid_by_epoch, points: int = 1
+) -> dict[str, Curve]:
+    """Row -> curve, for the rows whose curve has at least so many `points`."""
+    by_row: dict[str, list[RunRecord]] = {}
+    for record in runs:
+        by_row.setdefault(record.row, []).append(record)
+    found = {row: curve(group, course) for row, group in by_row.items()}
+    return {row: line for row, line in found.items() if line and len(line.at) >= points}
 
 
 def validation_figure(
@@ -69,13 +114,9 @@ def validation_figure(
     records = of_table(table, records)
     panels = []
     for scale, data in sections(table, records, scales):
-        runs: dict[str, list[RunRecord]] = {}
-        for record in records:
-            if (record.scale, record.data) == (scale, data):
-                runs.setdefault(record.row, []).append(record)
-        curves = {row: found for row, group in runs.items() if (found := curve(group))}
-        if curves:
-            panels.append((f"scale {scale}, data {data}", curves))
+        runs = [record for record in records if (record.scale, record.data) == (scale, data)]
+        if found := curves(runs):
+            panels.append((f"scale {scale}, data {data}", found))
     if not panels:
         raise InputError(f"table {table!r} has no validated run to plot; train a row of it first")
 
@@ -83,54 +124,88 @@ def validation_figure(
     from matplotlib.figure import Figure
 
     labels = published.our_labels(table)
-    drawn = {row for _, curves in panels for row in curves}
-    order = [row for row in labels if row in drawn] + sorted(drawn - labels.keys())
+    order = _order(table, [row for _, found in panels for row in found])
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.0 * len(panels)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 4.0 * len(panels)), layout="constrained")
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for axes, (title, curves) in zip(grid, panels, strict=True):
-            _draw_panel(axes, title, curves, order, labels)
+        for axes, (title, found) in zip(grid, panels, strict=True):
+            names = {row: _with_best(labels.get(row, row), line) for row, line in found.items()}
+            _draw_panel(axes, found, order, names)
+            axes.set_title(title)
+            axes.set_xlabel("epoch")
             axes.set_ylabel(ylabel(table))
+            axes.legend(
+                loc="upper right",
+                alignment="left",
+                frameon=False,
+                title="mean, band from lowest to highest, ● best epoch",
+            )
     return figure
+
+
+def learning_figure(
+    table: str, found: Mapping[str, Curve], label: str, mark_best: bool = True
+) -> "Figure":
+    """Curves of one scale and corpus by updates, for a page: narrow, the rows named below.
+
+    Args:
+        found: row -> curve; at least one.
+        label: what the curves are of.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    names = {row: published.our_labels(table).get(row, row) for row in found}
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 2.8 + 0.17 * len(found)), layout="constrained")
+        axes = figure.subplots()
+        _draw_panel(axes, found, _order(table, found), names, mark_best)
+        axes.set_xlabel("updates")
+        axes.set_ylabel(label)
+        figure.legend(loc="outside lower left", frameon=False, handlelength=3)
+    return figure
+
+
+def _order(table: str, rows: Sequence[str]) -> list[str]:
+    """The rows as the paper has them, then the controls: this decides their colours."""
+    labels = published.our_labels(table)
+    return [row for row in labels if row in rows] + sorted(set(rows) - labels.keys())
+
+
+def _with_best(label: str, line: Curve) -> str:
+    epoch, best = line.best
+    seeds = "1 seed" if line.seeds == 1 else f"{line.seeds} seeds"
+    return f"{label} ({seeds}): {best:.1f} at epoch {epoch}"
 
 
 def _draw_panel(
     axes: "Axes",
-    title: str,
-    curves: Mapping[str, Curve],
+    found: Mapping[str, Curve],
     order: Sequence[str],
-    labels: Mapping[str, str],
+    names: Mapping[str, str],
+    mark_best: bool = True,
 ) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for index, row in enumerate(order):
-        if row not in curves:
+        if row not in found:
             continue
-        line = curves[row]
+        line = found[row]
         colour = COLOURS[index % len(COLOURS)]
-        best_epoch, best = line.best
-        seeds = "1 seed" if line.seeds == 1 else f"{line.seeds} seeds"
         axes.plot(
-            line.epochs,
+            line.at,
             line.mean,
             DASHES[index % len(DASHES)],
             color=colour,
             linewidth=1.6,
-            label=f"{labels.get(row, row)} ({seeds}): {best:.1f} at epoch {best_epoch}",
+            label=names[row],
         )
-        axes.fill_between(line.epochs, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(best_epoch, best, "o", color=colour, markersize=6, markeredgecolor="white")
-    axes.set_title(title)
-    axes.set_xlabel("epoch")
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+        axes.fill_between(line.at, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
+        if mark_best:
+            axes.plot(*line.best, "o", color=colour, markersize=6, markeredgecolor="white")
+    axes.grid(axis="y", color=GRID_COLOUR, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    lowest = min(min(line.low) for line in curves.values())
-    highest = max(max(line.high) for line in curves.values())
+    lowest = min(min(line.low) for line in found.values())
+    highest = max(max(line.high) for line in found.values())
     scale_axis(axes.yaxis, lowest, highest)
-    axes.legend(
-        loc="upper right",
-        alignment="left",
-        frameon=False,
-        title="mean, band from lowest to highest, ● best epoch",
-    )

@@ -3,7 +3,7 @@
 `define step` writes the files. Times are in ms, memory is in MiB, a loss is in nats per token.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -201,7 +201,6 @@ def read_steps(folder: Path, table: str) -> list[StepRecord]:
     Raises:
         InputError: a malformed file, one of another table, or two of one row and setting.
     """
-    order = {row.row: index for index, row in enumerate(published.table(table))}
     found: dict[tuple, StepRecord] = {}
     for path in sorted(folder.rglob("*.json")):
         step = read(path)
@@ -215,7 +214,30 @@ def read_steps(folder: Path, table: str) -> list[StepRecord]:
                 f"{other.path} and {path} are steps of row {step.row!r} with the same {step.EQUAL} "
                 "on the same device; move one of them away"
             )
-    steps = list(found.values())
+    return _in_order(table, found.values())
+
+
+def find(folders: Sequence[str | Path]) -> dict[str, list[StepRecord]]:
+    """Table -> its steps in every folder called "steps" below the folders, as `read_steps` orders.
+
+    The same step in two places is read from the first.
+
+    Raises:
+        InputError: a malformed file.
+    """
+    found: dict[tuple, StepRecord] = {}
+    for folder in folders:
+        for path in sorted(Path(folder).rglob(f"{FOLDER}/**/*.json")):
+            step = read(path)
+            found.setdefault((step.table, step.row, step.setting), step)
+    tables: dict[str, list[StepRecord]] = {}
+    for step in found.values():
+        tables.setdefault(step.table, []).append(step)
+    return {table: _in_order(table, steps) for table, steps in tables.items()}
+
+
+def _in_order(table: str, steps: Iterable[StepRecord]) -> list[StepRecord]:
+    order = {row.row: index for index, row in enumerate(published.table(table))}
     return sorted(
         steps, key=lambda s: (s.provenance["device"], order.get(s.row, len(order)), s.row)
     )
@@ -236,29 +258,46 @@ def _check(value: Any) -> None:
     require(value["peak_memory_mib"] > 0, "peak_memory_mib", "is 0")
 
 
-def chapter(steps: Sequence[StepRecord]) -> list[str]:
-    """The report's blocks of one table's steps; none without steps."""
-    if not steps:
-        return []
-    corpora = [step.provenance["data"] for step in steps]
-    what = origins.distinct(f"{data['name']}, {data['types']:,} types" for data in corpora)
-    warm_up = origins.distinct(f"{step.updates} after {step.warm_up}" for step in steps)
-    blocks = [
-        "## One paper-scale step",
+def explanation(steps: Sequence[StepRecord]) -> str:
+    """How to read the steps of a table."""
+    return (
         "The models at the paper's size, trained for some updates. Time is the median of the timed "
         "updates; memory is the peak; the loss, in nats per token, is that of the last update, and "
         "no result. Ratios are to the row named, the table's first with equal "
         f"{origins.distinct(step.EQUAL for step in steps)}; the paper's hardware is another, so "
-        "only ratios can be compared.",
-        f"Corpus: {what}. Updates timed: {warm_up} of warm-up.",
-    ]
-    for device in dict.fromkeys(step.provenance["device"] for step in steps):
-        here = [step for step in steps if step.provenance["device"] == device]
+        "only ratios can be compared."
+    )
+
+
+def made_on(steps: Sequence[StepRecord]) -> str:
+    """The corpus of the steps, and how many updates were timed."""
+    corpora = [step.provenance["data"] for step in steps]
+    what = origins.distinct(f"{data['name']}, {data['types']:,} types" for data in corpora)
+    warm_up = origins.distinct(f"{step.updates} after {step.warm_up}" for step in steps)
+    return f"Corpus: {what}. Updates timed: {warm_up} of warm-up."
+
+
+def by_device(steps: Sequence[StepRecord]) -> dict[str, list[StepRecord]]:
+    """Device -> its steps: times of two devices never stand in one table."""
+    devices = dict.fromkeys(step.provenance["device"] for step in steps)
+    return {name: [s for s in steps if s.provenance["device"] == name] for name in devices}
+
+
+def grids(steps: Sequence[StepRecord]) -> list[Grid]:
+    """The steps of one table on one device; language models and translation apart."""
+    forms = ([s for s in steps if isinstance(s, form)] for form in (StreamStep, BatchStep))
+    return [_grid(of_form) for of_form in forms if of_form]
+
+
+def chapter(steps: Sequence[StepRecord]) -> list[str]:
+    """The report's blocks of one table's steps; none without steps."""
+    if not steps:
+        return []
+    blocks = ["## One paper-scale step", explanation(steps), made_on(steps)]
+    for device, here in by_device(steps).items():
         facts = origins.facts([step.provenance for step in here])
         blocks += [f"### {device}", "\n".join(f"* {fact}" for fact in facts)]
-        for form in (StreamStep, BatchStep):
-            if of_form := [step for step in here if isinstance(step, form)]:
-                blocks.append(markdown(_grid(of_form)))
+        blocks += map(markdown, grids(here))
     return blocks
 
 

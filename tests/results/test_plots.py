@@ -12,7 +12,7 @@ from define.results import plots, records, style
 def test_curve_is_mean_and_range_over_the_seeds(mini_runs):
     runs = [record for record in records.find([mini_runs]) if record.row == "awd_lstm"]
     line = plots.curve(runs)
-    assert line.epochs == (1, 2, 3) and line.seeds == 3
+    assert line.at == (1, 2, 3) and line.seeds == 3
     assert line.mean == pytest.approx((310.0, 160.0, 122.0))
     assert line.low == (310.0, 160.0, 120.0) and line.high == (310.0, 160.0, 124.0)
     assert line.best == (3, pytest.approx(122.0))
@@ -23,7 +23,7 @@ def test_curve_ends_with_the_shortest_seed_and_leaves_unfinished_ones_out(tmp_pa
     put(tmp_path, seed=2, curve=(320.0, 220.0))
     put(tmp_path, seed=3, curve=(900.0,), status="interrupted")
     line = plots.curve(records.find([tmp_path]))
-    assert line.epochs == (1, 2) and line.mean == (310.0, 210.0) and line.seeds == 2
+    assert line.at == (1, 2) and line.mean == (310.0, 210.0) and line.seeds == 2
 
 
 def test_unfinished_runs_are_drawn_when_nothing_else_is_there(tmp_path, put):
