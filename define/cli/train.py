@@ -1,21 +1,33 @@
 """`define train`: one run, or a sweep of runs, from Hydra overrides."""
 
 import argparse
-import subprocess
+import shlex
 import sys
 from pathlib import Path
 
 from define.errors import InputError
 from define.results import records
-from define.results.records import RunRecord
+from define.results.records import without_places
+from define.results.summary import summary
 
 DESCRIPTION = """\
 Trains what the overrides describe, scores it, and leaves a record in the run folder. An interrupted
 run goes on with the same command; a finished one is not trained again.
 
   define train experiment=table_1c/awd_lstm_define scale=mini seed=1
-  define train -m experiment=table_1c/awd_lstm,table_1c/awd_lstm_define 'seed=range(1,4)'
   define train experiment=table_1c/awd_lstm scale=paper --dry-run
+
+With -m a sweep: every combination of the values given as lists, one process each. Started again, it
+skips what is finished and tries the rest again; `define status` shows it. The exit code is 0 if all
+runs are finished and 1 if not.
+
+  define train -m experiment=table_1c/awd_lstm,table_1c/awd_lstm_define --seeds 1-3
+  define train -m --seeds 1-8 hydra/launcher=joblib hydra.launcher.n_jobs=2 threads=1
+  define train -m --seeds 1-8 hydra/launcher=slurm hydra.launcher.partition=gpu scale=paper
+
+Overrides that begin with "hydra" are for Hydra's launcher: basic (one run after the other), joblib,
+submitit_local (all at once, or hydra.sweeper.max_batch_size of them), submitit_slurm or slurm
+(configs/hydra/launcher/slurm.yaml). On a machine with GPUs each run has one of its own.
 """
 
 
@@ -34,10 +46,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="train every combination of the values given as lists, one process each",
     )
+    parser.add_argument("--seeds", help="with -m: seeds such as 1-3 or 1,2,5, of every row")
+    parser.add_argument(
+        "--name", help="with -m: of the sweep's folder; by default the jobs decide it"
+    )
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the resolved config, the parameters by part and the cost; train nothing",
+        help="print the resolved config, the parameters by part and the cost, or with -m a table "
+        "of the runs; train nothing",
     )
     parser.add_argument(
         "--corpora",
@@ -49,15 +66,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.multirun and not args.corpora:
-        return _sweep(args)
+    if args.multirun:
+        return _multirun(args)
+    for option in ("seeds", "name"):
+        if getattr(args, option) is not None:
+            raise InputError(f"--{option} is for sweeps; add -m")
     from define.launch.compose import compose
 
-    if args.corpora:
-        runs = jobs(args.overrides) if args.multirun else [args.overrides]
-        print(*dict.fromkeys(compose(overrides).run.corpus for overrides in runs), sep="\n")
-        return 0
     config = compose(args.overrides)
+    if args.corpora:
+        print(config.run.corpus)
+        return 0
     if args.dry_run:
         from define.launch.dry_run import show
 
@@ -66,68 +85,30 @@ def run(args: argparse.Namespace) -> int:
     from define.launch.train import train
 
     train(config, args.quiet)
-    print(_summary(records.read(Path(config.run.dir) / records.FILE_NAME)))
+    print(summary(records.read(Path(config.run.dir) / records.FILE_NAME)))
     return 0
 
 
-def _summary(record: RunRecord) -> str:
-    """What came out of a run, in one line."""
-    scores = [
-        f"{set_name} BLEU {score['bleu']['score']:.2f} ({score['sentences']:,} sentences)"
-        for set_name, score in record.translation_scores.items()
-    ]
-    ppl = "subword ppl" if scores else "ppl"
-    scores += [
-        f"{split} {ppl} {score['ppl']:.2f} ({score['scored_tokens']:,} tokens)"
-        for split, score in record.final.items()
-    ]
-    return (
-        f"table {record.table}, {record.row}, {record.scale}, seed {record.seed}: "
-        f"{', '.join(scores)}, {record.parameters['total']:,} parameters, "
-        f"{record.speed['seconds']:.0f} s; {record.path.parent}"
-    )
+def _multirun(args: argparse.Namespace) -> int:
+    from define.launch.sweep import corpora, plan, seeds_override
 
+    if args.seeds is not None:
+        if any(word.partition("=")[0] == "seed" for word in args.overrides):
+            raise InputError(f"--seeds {args.seeds} and seed=... say the same; give one of them")
+        args.overrides.append(seeds_override(args.seeds))
+    if args.corpora:
+        print(*corpora(args.overrides), sep="\n")
+        return 0
+    planned = plan(args.overrides, args.name)
+    if args.dry_run:
+        from define.launch.sweep_table import table
+        from define.results.grid import print_terminal
 
-def jobs(overrides: list[str]) -> list[list[str]]:
-    """The overrides of each job of a sweep, in Hydra's order.
+        print_terminal([table(planned)], sys.stdout)
+        return 0
+    from define.launch.sweep_run import run
 
-    Raises:
-        InputError: an override that Hydra cannot read.
-    """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except HydraException as error:
-        raise InputError(
-            f"override: {str(error).splitlines()[0]}; see `define train --help`"
-        ) from error
-    (batch,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    return [list(job) for job in batch]
-
-
-def _sweep(args: argparse.Namespace) -> int:
-    """Runs the jobs one after the other; one that fails does not stop the others."""
-    flags = [f"--{name}" for name in ("dry-run", "quiet") if getattr(args, name.replace("-", "_"))]
-    failed, all_jobs = [], jobs(args.overrides)
-    for number, job in enumerate(all_jobs, start=1):
-        print(f"[{number}/{len(all_jobs)}] define train {' '.join(job)}", flush=True)
-        code = _run_job([sys.executable, "-m", "define", "train", *flags, *job])
-        if code:
-            failed.append((job, code))
-    for job, code in failed:
-        print(f"define: failed with exit code {code}: {' '.join(job)}", file=sys.stderr)
-    return max((code for _, code in failed), default=0)
-
-
-def _run_job(command: list[str]) -> int:
-    """The exit code of a job; an interruption is passed on to it, and it ends in its own time."""
-    with subprocess.Popen(command) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            process.wait()
-            raise
+    flags = ["--quiet"] if args.quiet else []
+    flags += ["--name", args.name] if args.name else []
+    command = shlex.join(["define", "train", "-m", *flags, *args.overrides])
+    return run(planned, without_places(command), args.quiet)

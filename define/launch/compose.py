@@ -63,6 +63,9 @@ class Config(FairseqConfig):
     runs_root: str = "${oc.env:DEFINE_RUNS,runs}"
     threads: int = 2
     wandb: str = "disabled"
+    """disabled, offline or online."""
+    tensorboard: bool = False
+    """Whether to write TensorBoard's files too, in the run folder's `tensorboard`."""
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -96,7 +99,7 @@ def compose(overrides: list[str]) -> DictConfig:
             config = hydra_compose("train", overrides)
         OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(f"config: {_one_sentence(error)}") from error
+        raise InputError(f"config: {one_sentence(error)}") from error
     if unknown := _undeclared(config):
         raise InputError(
             f"config: {unknown[0]} is unknown; `define train --dry-run` shows all keys"
@@ -149,7 +152,7 @@ def _undeclared(config: DictConfig, prefix: str = "") -> list[str]:
     return found
 
 
-def _one_sentence(error: Exception) -> str:
+def one_sentence(error: Exception) -> str:
     """The gist of Hydra's and OmegaConf's many-line messages."""
     if found := re.match(r"Could not override '([^']*)'", str(error)):
         return f"{found[1]} is unknown; `define train --dry-run` shows all keys"

@@ -1,6 +1,7 @@
 """What a run would be: its config, its size and its cost, without training or allocating it."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 
@@ -90,8 +91,35 @@ def attention_products(model_config: DictConfig, source: float, target: float) -
     }
 
 
-def cost(config: DictConfig, types: Types, corpus: PairCorpus | None = None) -> dict[str, str]:
-    """The budget of a run, as label -> text.
+@dataclass(frozen=True)
+class Budget:
+    """What a training run takes, in numbers; None where they depend on an unprepared corpus.
+
+    Attributes:
+        tokens_per_update: over all devices; of a translation, on either side, padding included.
+        updates: a bound from below where the last batches of an epoch are cut.
+        tokens: read in training, by side: one number, or source and target of a translation.
+        products: per token, as `products` has them; of a translation by side.
+    """
+
+    tokens_per_update: int
+    updates: int | None
+    tokens: tuple[int, ...] | None
+    products: Mapping[str, int]
+
+    @property
+    def operations(self) -> float | None:
+        """Floating-point operations of the training: a bound, but for a translation's attention."""
+        if self.tokens is None:
+            return None
+        by_side = list(self.products.values())
+        if len(self.tokens) == 1:
+            by_side = [sum(by_side)]
+        return FLOPS_PER_PRODUCT * sum(map(mul, by_side, self.tokens))
+
+
+def budget(config: DictConfig, types: Types, corpus: PairCorpus | None = None) -> Budget:
+    """The budget of a run.
 
     Not counted: logits that the softmax computes a second time to save memory.
 
@@ -100,46 +128,73 @@ def cost(config: DictConfig, types: Types, corpus: PairCorpus | None = None) -> 
     Raises:
         InputError: the model cannot be built, or batches have no number of tokens.
     """
+    updates, epochs = config.optimization.max_update or None, config.optimization.max_epoch
     if isinstance(types, int):
-        return _stream_cost(config, types)
-    return _batch_cost(config, types, corpus)
-
-
-def _stream_cost(config: DictConfig, num_types: int) -> dict[str, str]:
-    streams, bptt = config.dataset.batch_size, config.task.bptt
-    tokens_per_update = streams * bptt
-    about = "about " if config.task.random_bptt else ""
-    budget = {"tokens per update": f"{about}{tokens_per_update:,} ({streams} streams x {bptt})"}
-    train_tokens = config.task.train_tokens or get_spec(config.run.corpus).tokens.get("train")
+        per_update = config.dataset.batch_size * config.task.bptt
+        known = config.task.train_tokens or get_spec(config.run.corpus).tokens.get("train")
+        train = (known,) if known else None
+    else:
+        if not config.dataset.max_tokens:
+            raise InputError(
+                f"dataset.max_tokens = {config.dataset.max_tokens} must be at least 1 for updates "
+                f"of known size"
+            )
+        devices = config.distributed_training.distributed_world_size
+        per_update = config.dataset.max_tokens * config.optimization.update_freq[0] * devices
+        train = _train_tokens(corpus)
     tokens = None
-    if config.optimization.max_update:
-        tokens = config.optimization.max_update * tokens_per_update
-        budget["updates"] = f"{config.optimization.max_update:,}"
-    elif train_tokens:
-        tokens = config.optimization.max_epoch * train_tokens
-        budget["updates"] = f"about {tokens // tokens_per_update:,}"
-        budget["epochs"] = f"{config.optimization.max_epoch:,}"
-    per_token = products(config, num_types)
-    for what, count in per_token.items():
-        budget[f"products per token, {what}"] = f"at most {count:,}"
-    if tokens:
-        budget["tokens"] = f"{about}{tokens:,}" if config.optimization.max_update else f"{tokens:,}"
-        operations = FLOPS_PER_PRODUCT * sum(per_token.values()) * tokens
-        budget["floating-point operations"] = f"at most {operations:.2e}"
-    return budget
+    if updates:
+        tokens = (updates * per_update,) * (1 if isinstance(types, int) else 2)
+    elif train:
+        tokens = tuple(epochs * side for side in train)
+        whole, rest = divmod(max(tokens), per_update)
+        # Streams leave a rest over; of sentences, it makes an update.
+        updates = whole + (rest > 0 and not isinstance(types, int))
+    return Budget(per_update, updates, tokens, products(config, types))
+
+
+def _train_tokens(corpus: PairCorpus | None) -> tuple[int, int] | None:
+    """Of source and target."""
+    return corpus and (corpus.meta["source_tokens"]["train"], corpus.meta["tokens"]["train"])
+
+
+def cost(config: DictConfig, types: Types, corpus: PairCorpus | None = None) -> dict[str, str]:
+    """The budget of a run, as label -> text.
+
+    Args and errors: as `budget`.
+    """
+    numbers = budget(config, types, corpus)
+    if isinstance(types, int):
+        return _stream_cost(config, numbers)
+    return _batch_cost(config, numbers, types, corpus)
+
+
+def _stream_cost(config: DictConfig, numbers: Budget) -> dict[str, str]:
+    streams, bptt = config.dataset.batch_size, config.task.bptt
+    about = "about " if config.task.random_bptt else ""
+    of = f"({streams} streams x {bptt})"
+    lines = {"tokens per update": f"{about}{numbers.tokens_per_update:,} {of}"}
+    by_updates = bool(config.optimization.max_update)
+    if numbers.updates:
+        lines["updates"] = f"{'' if by_updates else 'about '}{numbers.updates:,}"
+        if not by_updates:
+            lines["epochs"] = f"{config.optimization.max_epoch:,}"
+    for what, count in numbers.products.items():
+        lines[f"products per token, {what}"] = f"at most {count:,}"
+    if numbers.tokens:
+        (tokens,) = numbers.tokens
+        lines["tokens"] = f"{about if by_updates else ''}{tokens:,}"
+        lines["floating-point operations"] = f"at most {numbers.operations:.2e}"
+    return lines
 
 
 def _batch_cost(
-    config: DictConfig, types: tuple[int, int], corpus: PairCorpus | None
+    config: DictConfig, numbers: Budget, types: tuple[int, int], corpus: PairCorpus | None
 ) -> dict[str, str]:
     max_tokens, batches = config.dataset.max_tokens, config.optimization.update_freq[0]
-    if not max_tokens:
-        raise InputError(
-            f"dataset.max_tokens = {max_tokens} must be at least 1 for updates of known size"
-        )
     devices = config.distributed_training.distributed_world_size
-    per_update = max_tokens * batches * devices
-    budget = {
+    per_update = numbers.tokens_per_update
+    lines = {
         "types": f"{types[0]:,} source and {types[1]:,} target"
         + ("" if corpus else ", nominal: the corpus is not prepared"),
         "tokens per update": f"at most {per_update:,} on either side, padding included",
@@ -147,37 +202,44 @@ def _batch_cost(
         f"({max_tokens:,} x {devices} device{'s' if devices > 1 else ''})"
         + (", as run.tokens_per_update says" if config.run.tokens_per_update else ""),
     }
-    train = corpus and (corpus.meta["source_tokens"]["train"], corpus.meta["tokens"]["train"])
-    tokens = None
-    if updates := config.optimization.max_update:
-        tokens = (updates * per_update,) * 2
-        budget["updates"] = f"{updates:,}"
+    train = _train_tokens(corpus)
+    if config.optimization.max_update:
+        lines["updates"] = f"{numbers.updates:,}"
         if train:
-            budget["epochs"] = f"at most {tokens[0] / max(train):,.1f}"
+            lines["epochs"] = f"at most {numbers.tokens[0] / max(train):,.1f}"
     elif train:
-        tokens = tuple(config.optimization.max_epoch * side for side in train)
-        budget["updates"] = f"at least {-(-max(tokens) // per_update):,}"
-        budget["epochs"] = f"{config.optimization.max_epoch:,}"
-    per_token = products(config, types)
-    for side, count in per_token.items():
-        budget[f"products per {side} token"] = f"at most {count:,}, and those of the attention"
+        lines["updates"] = f"at least {numbers.updates:,}"
+        lines["epochs"] = f"{config.optimization.max_epoch:,}"
+    for side, count in numbers.products.items():
+        lines[f"products per {side} token"] = f"at most {count:,}, and those of the attention"
     if train:
         lengths = [side / corpus.meta["pairs"]["train"] for side in train]
         attention = attention_products(config.model, *lengths)
-        budget["products of the attention"] = (
+        lines["products of the attention"] = (
             f"about {attention['source']:,.0f} per source and {attention['target']:,.0f} per "
             f"target token, in sentences of the corpus' mean lengths, {lengths[0]:.1f} and "
             f"{lengths[1]:.1f}"
         )
     else:
-        budget["products of the attention"] = (
+        lines["products of the attention"] = (
             "not counted: they grow with the length of the sentences; prepare the corpus"
         )
-    if tokens:
-        operations = FLOPS_PER_PRODUCT * sum(map(mul, per_token.values(), tokens))
-        budget["tokens"] = "at most " + " and ".join(f"{side:,}" for side in tokens)
-        budget["floating-point operations"] = f"at most {operations:.2e}, and the attention's"
-    return budget
+    if numbers.tokens:
+        lines["tokens"] = "at most " + " and ".join(f"{side:,}" for side in numbers.tokens)
+        lines["floating-point operations"] = (
+            f"at most {numbers.operations:.2e}, and the attention's"
+        )
+    return lines
+
+
+def types_of(config: DictConfig) -> tuple[Types, PairCorpus | None]:
+    """V of a run's corpus, and the corpus if it is a parallel one and prepared.
+
+    A parallel corpus has the sizes of its dictionaries if it is prepared, else nominal ones.
+    """
+    corpus = _prepared(config)
+    types = workload(config).types(corpus) if corpus else corpus_types(config.run.corpus)
+    return types, corpus
 
 
 def _prepared(config: DictConfig) -> PairCorpus | None:
@@ -191,17 +253,13 @@ def _prepared(config: DictConfig) -> PairCorpus | None:
 def show(config: DictConfig) -> None:
     """Prints the run; writes its config files, so that fairseq's own commands can train it too.
 
-    A parallel corpus has the sizes of its dictionaries if it is prepared, else nominal ones.
-
     Raises:
         InputError: an impossible model, or the folder of another run.
     """
     existing(config)
     console = Console()
-    corpus = _prepared(config)
-    types = workload(config).types(corpus) if corpus else corpus_types(config.run.corpus)
+    types, corpus = types_of(config)
     counts = parameters(config.model, types)
-    budget = cost(config, types, corpus)
     shown = OmegaConf.masked_copy(config, [*SHOWN, "dataset", "common", "checkpoint"])
     console.print(
         Syntax(OmegaConf.to_yaml(shown, resolve=True), "yaml", background_color="default")
@@ -213,7 +271,7 @@ def show(config: DictConfig) -> None:
     table.add_row(*(f"{count:,}" for count in counts.values()))
     console.print(table)
     lines = Table(title="Cost", title_justify="left", box=None, show_header=False)
-    for label, text in budget.items():
+    for label, text in cost(config, types, corpus).items():
         lines.add_row(label, text)
     console.print(lines)
     if not isinstance(types, int):

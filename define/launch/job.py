@@ -1,13 +1,18 @@
 """A run in a process of its own, its output in a log: what sweeps and searches start."""
 
+import ctypes
 import fcntl
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 INTERRUPTED = 130
 """The exit code of a run that was asked to end and saved what it had."""
@@ -31,6 +36,21 @@ class Ended:
         return self.code < 0 or self.code == INTERRUPTED
 
 
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_the_parent() -> None:
+    """Has the system ask this process to end when the thread that started it does, on Linux."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _begin_below() -> None:
+    end_with_the_parent()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
 class Job:
     """`define train OVERRIDES` in a process of its own, started at once.
 
@@ -43,6 +63,8 @@ class Job:
         log: a file that what it prints is appended to; made with its folders.
         env: environment variables besides those of this process.
         flags: options of `define train`.
+        end_with_parent: whether it is asked to end when whoever started it dies (on Linux); then it
+            also ignores SIGUSR2, by which SLURM tells submitit, above it, that the time is up.
     """
 
     def __init__(
@@ -51,6 +73,7 @@ class Job:
         log: Path,
         env: Mapping[str, str] | None = None,
         flags: Sequence[str] = ("--quiet",),
+        end_with_parent: bool = False,
     ):
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +87,25 @@ class Job:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
+                preexec_fn=_begin_below if end_with_parent else None,
             )
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    def follow(self, terminal: IO[bytes]) -> Ended:
+        """Waits for its end, and copies meanwhile what it prints."""
+        with open(self._log, "rb") as stream:
+            stream.seek(self._begin)
+            while True:
+                ended = self.poll()
+                shutil.copyfileobj(stream, terminal)
+                terminal.flush()
+                if ended:
+                    return ended
+                time.sleep(0.2)
 
     def poll(self) -> Ended | None:
         """How it ended; None while it runs."""
@@ -82,7 +123,8 @@ class Job:
     def _last_line(self) -> str:
         with open(self._log, "rb") as stream:
             stream.seek(self._begin)
-            lines = stream.read().decode(errors="replace").split("\n")
+            # A progress bar ends its line with a carriage return.
+            lines = re.split("[\r\n]", stream.read().decode(errors="replace"))
         printed = [line.strip() for line in lines if line.strip()] or ["it printed nothing"]
         return printed[-1].removeprefix("define: ")
 

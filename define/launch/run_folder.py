@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,29 +15,7 @@ from define.evaluation import checkpoints
 from define.files import atomic_write
 from define.launch.compose import fairseq_config
 from define.results import records
-
-PLACES = ("data_root", "runs_root", "threads", "wandb")
-"""Settings of a run that are not its recipe: a run may go on with others."""
-
-
-def comparable(config: dict[str, Any]) -> dict[str, Any]:
-    """A resolved config without what may differ between two starts of one run."""
-    own = {key: value for key, value in config.items() if key not in PLACES}
-    own["run"] = {k: v for k, v in own["run"].items() if k not in ("dir", "by_scale")}
-    own["task"] = {k: v for k, v in own["task"].items() if k != "data"}
-    # Records of earlier versions hold it.
-    own["common"] = {k: v for k, v in own["common"].items() if k != "plasma_path"}
-    return {k: v for k, v in own.items() if k != "checkpoint"}
-
-
-def differences(old: Any, new: Any, key: str = "") -> list[str]:
-    """Sentences such as "model.depth was 7, is 3", for every leaf that differs."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for name in sorted(old.keys() | new.keys()):
-            found += differences(old.get(name), new.get(name), f"{key}.{name}".lstrip("."))
-        return found
-    return [] if old == new else [f"{key} was {old}, is {new}"]
+from define.results.recipe import comparable, differences
 
 
 def published_config(config: DictConfig) -> dict[str, Any]:
@@ -90,18 +69,25 @@ def existing(config: DictConfig) -> dict[str, Any] | None:
 def alone(folder: Path) -> Iterator[None]:
     """Holds the folder for one training; the system lets go of it however the process ends.
 
+    Whoever looks whether a run is going on (`define.results.sweeps.is_held`) has the lock for a
+    moment: a second try tells the two apart.
+
     Raises:
         InputError: another process is training in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another process is training in {folder}; wait for it, or give this run a folder "
-                f"of its own with run.dir=FOLDER"
-            ) from None
+        for pause in (0.1, 0.3, None):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if pause is None:
+                    raise InputError(
+                        f"another process is training in {folder}; wait for it, or give this run a "
+                        f"folder of its own with run.dir=FOLDER"
+                    ) from None
+                time.sleep(pause)
         yield
 
 

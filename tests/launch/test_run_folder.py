@@ -1,9 +1,13 @@
 """The folder of a run: one training at a time, and what counts as the same recipe."""
 
+import fcntl
+import threading
+
 import pytest
 
 from define.errors import InputError
-from define.launch.run_folder import alone, comparable, differences
+from define.launch.run_folder import alone
+from define.results.recipe import comparable, differences, digest
 
 
 def test_a_folder_is_held_by_one_training_at_a_time(tmp_path):
@@ -56,3 +60,15 @@ def test_places_and_threads_are_not_the_recipe():
         "common": {"cpu": True},
         "seed": 1,
     }
+    assert digest(config()) == digest(same)
+    assert digest(config()) != digest(config() | {"seed": 2})
+
+
+def test_a_look_at_the_lock_keeps_no_training_out(tmp_path):
+    with open(tmp_path / ".lock", "w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        looked = threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN))
+        looked.start()
+        with alone(tmp_path):
+            pass
+        looked.join()

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from define.cli.train import _summary
 from define.results.records import RunRecord
+from define.results.summary import summary
 
 
 def record(**fields) -> RunRecord:
@@ -28,7 +28,7 @@ def record(**fields) -> RunRecord:
 
 
 def test_of_a_language_model_it_has_perplexities():
-    assert _summary(record()) == (
+    assert summary(record()) == (
         "table 3, transformer, mini, seed 7: valid ppl 12.35 (1,234 tokens), "
         "2,835,584 parameters, 61 s; runs/seed_7"
     )
@@ -38,9 +38,9 @@ def test_of_a_translation_it_has_the_bleu_of_the_first_decoding():
     def scores(bleu):
         return {"scores": {"newstest2014": {"bleu": {"score": bleu}, "sentences": 2_737}}}
 
-    summary = _summary(record(translations={"beam_5": scores(27.014), "beam_1": scores(1.0)}))
-    assert summary.startswith(
+    line = summary(record(translations={"beam_5": scores(27.014), "beam_1": scores(1.0)}))
+    assert line.startswith(
         "table 3, transformer, mini, seed 7: newstest2014 BLEU 27.01 (2,737 sentences), "
         "valid subword ppl 12.35 (1,234 tokens), 2,835,584 parameters"
     )
-    assert "1.00" not in summary
+    assert "1.00" not in line

@@ -1,0 +1,146 @@
+"""One job of a sweep, run by whichever launcher Hydra has: process, devices, log, journal.
+
+Launchers carry `run` to other processes and machines, so that this module imports neither torch nor
+fairseq.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from define.errors import InputError
+from define.launch import devices
+from define.launch.job import INTERRUPTED, Ended, Job, end_with_the_parent
+from define.results import journal, sweeps
+
+ELSEWHERE = "another process trains it"
+_EXECUTOR = "SUBMITIT_EXECUTOR"
+
+
+def run(config: DictConfig) -> None:
+    """Runs the job `config.job` of the sweep in `config.folder`, unless that is needless.
+
+    Never raises because of the job, so that no launcher gives the other jobs up.
+
+    Args:
+        config: `configs/sweep.yaml`, composed.
+    """
+    if _EXECUTOR not in os.environ:
+        end_with_the_parent()
+    sweep = sweeps.read(Path(config.folder))
+    job = _SweepJob(sweep, sweep.job(config.job), config)
+    try:
+        job.run()
+    except Exception as error:
+        job.note("failed", reason=f"{type(error).__name__}: {error}")
+
+
+def stopping(sweep: sweeps.Sweep, invocation: str) -> bool:
+    """Whether that start of the sweep was interrupted."""
+    events = journal.read(sweep.journal)
+    return any(e["event"] == "stopping" and e["invocation"] == invocation for e in events)
+
+
+class _SweepJob:
+    def __init__(self, sweep: sweeps.Sweep, job: sweeps.Job, config: DictConfig):
+        self.sweep, self.job, self.config = sweep, job, config
+        self.attempt = 1 + sum(
+            event["event"] == "started" and event["job"] == job.number
+            for event in journal.read(sweep.journal)
+        )
+
+    def note(self, event: str, **fields: Any) -> None:
+        """Adds an event of this job to the sweep's journal."""
+        about = {"event": event, "job": self.job.number, "attempt": self.attempt}
+        about["invocation"] = self.config.invocation
+        journal.append(self.sweep.journal, about | fields)
+
+    def run(self) -> None:
+        with self._claimed() as claimed:
+            if not claimed or sweeps.is_held(self.sweep.run_dir(self.job) / ".lock"):
+                self.note("skipped", reason=ELSEWHERE)
+            elif sweeps.finished_record(self.sweep, self.job) is None and not self._stopping():
+                self._run_on_devices()
+
+    @contextmanager
+    def _claimed(self) -> Iterator[bool]:
+        path = self.sweep.claim(self.job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w") as lock:
+            try:
+                flock(lock, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def _stopping(self) -> bool:
+        return stopping(self.sweep, self.config.invocation)
+
+    def _run_on_devices(self) -> None:
+        if self.job.cpu or os.environ.get(_EXECUTOR) == "slurm":  # devices are SLURM's business
+            self._run({}, None)
+            return
+        shared = [name for name in str(self.config.devices).split(",") if name]
+        try:
+            with devices.take(self.job.devices, shared, self._stopping) as taken:
+                names = ",".join(taken)
+                self._run({devices.VISIBLE: names}, names)
+        except InputError as error:
+            self.note("failed", reason=str(error))
+        except devices.Stopped:
+            pass
+
+    def _run(self, env: dict[str, str], device: str | None) -> None:
+        begin = time.monotonic()
+        if self.config.terminal:
+            print(f"[{self.job.number}/{len(self.sweep.jobs)}] {self.title}", flush=True)
+        process = Job(
+            self.job.overrides,
+            self.sweep.log(self.job),
+            env={"DEFINE_SWEEP": self.sweep.name, "TQDM_MININTERVAL": "1", **env},
+            flags=("--quiet",) if self.config.quiet else (),
+            end_with_parent=True,
+        )
+        self.note("started", pid=process.pid, device=device)
+        if self._stopping():  # perhaps noted too late to be seen by whoever stops the jobs
+            process.terminate()
+        try:
+            ended = process.follow(sys.stdout.buffer) if self.config.terminal else process.wait()
+        except BaseException as error:
+            process.terminate()
+            process.wait()
+            reason = f"the launcher ended it: {type(error).__name__}"
+            self.note("interrupted", reason=reason, seconds=time.monotonic() - begin)
+            if isinstance(error, Exception):  # submitit's, when the time is up
+                return
+            raise
+        self._note_end(ended, time.monotonic() - begin)
+
+    @property
+    def title(self) -> str:
+        return f"define train {' '.join(self.job.overrides)}"
+
+    def _note_end(self, ended: Ended, seconds: float) -> None:
+        fields = {"exit_code": ended.code, "seconds": seconds}
+        if ended.code == 0:
+            self.note("finished", **fields)
+        elif ended.code in (INTERRUPTED, -signal.SIGTERM, -signal.SIGINT):
+            self.note("interrupted", reason=_reason(ended), **fields)
+        else:
+            self.note("failed", reason=_reason(ended), **fields)
+
+
+def _reason(ended: Ended) -> str:
+    if ended.code >= 0:
+        return ended.reason
+    name = signal.Signals(-ended.code).name
+    return f"killed by {name}" + (", perhaps for want of memory" if name == "SIGKILL" else "")

@@ -1,0 +1,34 @@
+"""What of a run's config is its recipe: two starts of one run must agree in it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+PLACES = ("data_root", "runs_root", "threads", "wandb", "tensorboard")
+"""Settings of a run that are not its recipe: a run may go on with others."""
+
+
+def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A resolved config without what may differ between two starts of one run."""
+    own = {key: value for key, value in config.items() if key not in PLACES}
+    own["run"] = {k: v for k, v in own["run"].items() if k not in ("dir", "by_scale")}
+    own["task"] = {k: v for k, v in own["task"].items() if k != "data"}
+    # Records of earlier versions hold it.
+    own["common"] = {k: v for k, v in own["common"].items() if k != "plasma_path"}
+    return {k: v for k, v in own.items() if k != "checkpoint"}
+
+
+def differences(old: Any, new: Any, key: str = "") -> list[str]:
+    """Sentences such as "model.depth was 7, is 3", for every leaf that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for name in sorted(old.keys() | new.keys()):
+            found += differences(old.get(name), new.get(name), f"{key}.{name}".lstrip("."))
+        return found
+    return [] if old == new else [f"{key} was {old}, is {new}"]
+
+
+def digest(config: Mapping[str, Any]) -> str:
+    """The SHA-256 of a resolved config's recipe; equal where `comparable` is."""
+    return hashlib.sha256(json.dumps(comparable(config), sort_keys=True).encode()).hexdigest()
