@@ -2,14 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from define.errors import InputError
 from define.files import atomic_write
-from define.results import published, records, render
-from define.results.compare import ComparisonRow, compare
-from define.results.grid import print_terminal
+from define.results import claims, grid, published, records, render
+from define.results.compare import compare, of_table
+from define.results.grid import Grid, print_terminal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +21,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "compare",
         help="compare our runs with the paper's tables",
-        description="Reads the run records and shows them beside the numbers of the paper.",
+        description=(
+            "Reads the run records and shows them beside the numbers of the paper: mean and 95 % "
+            "interval over the seeds. Without --table, every table with runs is shown, then what "
+            "the runs say to the paper's claims (as text only: csv and json hold the rows, or with "
+            "--claims the answers)."
+        ),
         epilog="example: define compare --table 1c --scale mini --plot validation.png",
     )
     parser.add_argument(
@@ -46,6 +52,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="append",
         metavar="DIR",
         help="folder with run records; repeatable (default: runs and experiments)",
+    )
+    parser.add_argument(
+        "--claims",
+        action="store_true",
+        help="only the paper's claims, each answered yes, no or undecided from the runs",
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=100 * claims.MARGIN,
+        metavar="PERCENT",
+        help="how much worse a row may be that is said to match another (default: %(default)g)",
     )
     parser.add_argument("--format", choices=list(render.FORMATS), default="terminal")
     parser.add_argument(
@@ -73,18 +91,31 @@ def run(args: argparse.Namespace) -> int:
     """Prints or writes what the options ask for.
 
     Raises:
-        InputError: an unknown table, scale or corpus, a missing folder, or a malformed record.
+        InputError: an unknown table, scale or corpus, a table without claims, a margin that is no
+            share, a missing folder, or a malformed record.
     """
     found = records.find(args.runs, args.data)
-    run_tables = {record.table for record in found}
-    tables = args.table or [name for name in published.names() if name in run_tables] or ["1c"]
+    with_runs = [name for name in published.names() if of_table(name, found)]
+    tables = list(dict.fromkeys(args.table or with_runs or ["1c"]))
     if (args.plot or args.plot_params or args.report) and len(tables) != 1:
         raise InputError(
             f"--plot, --plot-params and --report take one table, not {', '.join(tables)}; name it "
             "with --table"
         )
-    rows = [row for name in dict.fromkeys(tables) for row in compare(name, found, args.scale)]
-    _emit(rows, args.format, args.output)
+    margin = args.margin / 100
+    if args.claims:
+        answers = claims.answers(found, args.scale, args.table, margin)
+        if not answers:
+            names = {table: None for claim in published.claims() for table in claim.pairs}
+            raise InputError(
+                f"no claim rests on table {', '.join(tables)}; take one of {', '.join(names)}"
+            )
+        _emit(answers, claims.FORMATS, claims.grids(answers), args)
+    else:
+        rows = [row for name in tables for row in compare(name, found, args.scale)]
+        everything = with_runs and not args.table
+        last = claims.answers(found, args.scale, margin=margin) if everything else []
+        _emit(rows, render.FORMATS, render.grids(rows) + claims.grids(last), args)
     if args.plot:
         from define.results.plots import validation_figure
 
@@ -96,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         from define.results.report import write_report
 
-        write_report(tables[0], args.runs, args.report, args.scale, args.data, args.search)
+        write_report(tables[0], args.runs, args.report, args.scale, args.data, args.search, margin)
         print(f"wrote {Path(args.report) / 'README.md'}", file=sys.stderr)
     return 0
 
@@ -108,12 +139,21 @@ def _draw(figure: "Figure", path: str) -> None:
     print(f"wrote {path}", file=sys.stderr)
 
 
-def _emit(rows: list[ComparisonRow], output_format: str, output: str | None) -> None:
-    if output:
-        with atomic_write(output) as stream:
-            stream.write(render.FORMATS[output_format](rows))
-        print(f"wrote {output}", file=sys.stderr)
-    elif output_format == "terminal":
-        print_terminal(render.grids(rows), sys.stdout)
+def _emit(
+    items: list[Any],
+    formats: Mapping[str, Callable[[list[Any]], str]],
+    grids: Sequence[Grid],
+    args: argparse.Namespace,
+) -> None:
+    """Shows the grids as text, or the items themselves where the format is one of data."""
+    name = args.format
+    if name == "terminal" and not args.output:
+        print_terminal(grids, sys.stdout)
+        return
+    text = grid.FORMATS[name](grids) if name in grid.FORMATS else formats[name](items)
+    if args.output:
+        with atomic_write(args.output) as stream:
+            stream.write(text)
+        print(f"wrote {args.output}", file=sys.stderr)
     else:
-        sys.stdout.write(render.FORMATS[output_format](rows))
+        sys.stdout.write(text)

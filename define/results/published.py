@@ -1,6 +1,6 @@
 """The paper's tables, read from `published.yaml` beside this module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -52,6 +52,29 @@ class Series:
     rows: tuple[str, ...]
     point: str
     joined: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A conclusion of the paper, as a question.
+
+    Attributes:
+        id: a slug, e.g. "define_helps".
+        paper: the paper's own answer.
+        pairs: table -> its (row, the row to subtract from it), all of which the answer rests on.
+        matches: whether "yes" asks that the first row is not worse by more than a margin; otherwise
+            that it is better.
+        fewer_parameters: whether "yes" also asks for a smaller model in the first row.
+        notes: table -> what else the rows of its pairs differ in, in a sentence.
+    """
+
+    id: str
+    question: str
+    paper: str
+    pairs: Mapping[str, Sequence[tuple[str, str]]]
+    matches: bool = False
+    fewer_parameters: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -116,11 +139,22 @@ def _row(name: str, entry: dict[str, Any]) -> PublishedRow:
 
 
 def pairs(name: str) -> list[tuple[str, str]]:
-    """The comparisons that carry the table's claim: (row, the row to subtract from it).
+    """The comparisons that the table was made for: (row, the row to subtract from it).
 
-    Raises: InputError if there is no such table.
+    Those of the claims come first. Raises: InputError if there is no such table.
     """
-    return [(first, second) for first, second in _entry(name).get("pairs", ())]
+    further = [(first, second) for first, second in _entry(name).get("pairs", ())]
+    claimed = [pair for claim in claims() for pair in claim.pairs.get(name, ())]
+    return list(dict.fromkeys(claimed + further))
+
+
+def claims() -> list[Claim]:
+    """What the paper concludes, in the order of its tables."""
+    return [Claim(**entry | {"pairs": _tuples(entry["pairs"])}) for entry in _load()["claims"]]
+
+
+def _tuples(pairs: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, list[tuple[str, str]]]:
+    return {table: [(first, second) for first, second in found] for table, found in pairs.items()}
 
 
 def series(name: str) -> list[Series]:

@@ -10,6 +10,7 @@ from define.errors import InputError
 from define.files import atomic_write
 from define.results import (
     chapters,
+    claims,
     evaluations,
     pairs,
     plots,
@@ -37,6 +38,7 @@ def write_report(
     scales: Sequence[str] | None = None,
     corpora: Sequence[str] | None = None,
     search: str | Path | None = None,
+    margin: float = claims.MARGIN,
 ) -> None:
     """Writes README.md, results.csv, results.json, the plots and copies of the records to `output`.
 
@@ -49,6 +51,7 @@ def write_report(
         folders, corpora: where the records are and which of them count, as in `records.find`.
         scales: only these scales, as in `compare`.
         search: a folder whose records are search trials, to be copied below `output`/search.
+        margin: as in `claims.answers`.
     Raises:
         InputError: an unknown table or scale, a malformed record, step, evaluation or test, or
             hypotheses that are not those of their record.
@@ -83,6 +86,7 @@ def write_report(
         "--scale": scales,
         "--data": corpora,
         "--runs": folders and map(_shown_path, folders),
+        "--margin": None if margin == claims.MARGIN else [f"{100 * margin:g}"],
     }
     command = _command(table, options, output)
     blocks = [
@@ -93,6 +97,7 @@ def write_report(
         *chapters.what_was_run(rows, found),
         *chapters.results(rows),
         *images,
+        *claims.chapter(table, found, scales, margin),
         *pairs.chapter(rows, found),
         *translations.chapter(rows, found),
         *significance.chapter(tests, found, chapters.labels(rows)),

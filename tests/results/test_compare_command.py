@@ -28,6 +28,56 @@ def test_defaults_show_the_tables_with_runs(command, mini_runs, put):
     out = command().out
     assert "Table 1a, scale mini, data wikitext-103" in out
     assert "Table 1c, scale mini, data ptb" in out and "Table 2" not in out
+    # What the runs say to the claims comes last: all in one table, then the differences.
+    assert (
+        out.index("\nR5 ") < out.index("\nThe paper's claims") < out.index("\nIs the reduce step")
+    )
+    assert "\n  AWD-LSTM + DeFINE less AWD-LSTM -3.00 [-7.30, +1.30] 3 -4.60 undecided\n" in out
+
+
+def test_a_table_asked_for_has_no_claims_below_unless_they_are_asked_for(command, mini_runs):
+    assert "claims" not in command("--table", "1c").out
+    out = command("--table", "1c", "--claims").out
+    assert out.startswith("The paper's claims") and "undecided" in out and "finished" not in out
+    assert "HGT" not in out and "HGT" in command("--claims").out
+
+
+@pytest.mark.parametrize("output_format", ["markdown", "latex", "html"])
+def test_texts_end_with_the_claims_and_data_has_them_if_asked(command, mini_runs, output_format):
+    text = command("--format", output_format).out
+    (claim,) = [line for line in text.splitlines() if "Does the mixer help?" in line]
+    assert text.index("awd") < text.index(claim) and "not run" in claim
+    assert {row["row"] for row in json.loads(command("--json").out)} >= {
+        "awd_lstm",
+        "awd_lstm_wide",
+    }
+    entries = json.loads(command("--claims", "--json").out)
+    assert entries[1]["claim"] == "define_helps" and entries[1]["pairs"][0]["mean"] == -3.0
+    assert command("--claims", "--format", "csv").out.startswith("claim,question,table,scale")
+
+
+def test_the_margin_is_in_percent(command, put, tmp_path):
+    for seed in (1, 2):
+        put(tmp_path / "runs", table="4b", row="define", seed=seed, test_ppl=101.5)
+        put(tmp_path / "runs", table="6b", row="no_reduce", seed=seed, test_ppl=100.0)
+    verdicts = []
+    for words in ([], ["--margin", "2"]):
+        (entry,) = json.loads(command("--claims", "--table", "6b", "--json", *words).out)
+        verdicts.append((entry["verdict"], entry["margin"]))
+    assert verdicts == [("no", 0.01), ("yes", 0.02)]
+    command("--table", "6b", "--margin", "2", "--report", "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "`define compare --table 6b --margin 2 --report out`" in text
+    assert (
+        "MER matches without reduce if the interval ends less than 2.00 to the worse, 2 %" in text
+    )
+
+
+def test_a_table_that_shows_another_tables_run_has_runs(command, put, tmp_path):
+    put(tmp_path / "runs", table="4b", row="define")
+    out = command().out
+    assert "Table 4b, " in out and "Table 6a, " in out and "Table 6b, " in out
+    assert "Table 5, " not in out
 
 
 def test_without_runs_the_default_is_table_1c(command):
@@ -98,6 +148,8 @@ def test_output_goes_to_a_file(command, mini_runs, tmp_path, output_format, begi
         (["--table", "1d"], "table '1d'"),
         (["--scale", "huge"], "scale 'huge'"),
         (["--runs", "nowhere"], "'nowhere' is not a folder"),
+        (["--claims", "--table", "1b"], "no claim rests on table 1b; take one of 1a, 1c, 2, 3"),
+        (["--claims", "--margin", "100"], "a margin of 1 is not a share"),
         (["--plot", "a.png"], "no validated run"),
         (["--plot-params", "a.png"], "no series of sizes to plot; tables with one: 1a, 2"),
         (["--table", "2", "--plot-params", "a.png"], "'2' has no finished run to plot"),

@@ -86,6 +86,7 @@ def test_the_papers_claims_come_first_and_controls_are_compared_with_all(tmp_pat
         ("lstm_wide", "lstm_r1"),
         ("lstm_r3", "lstm_r2"),
         ("lstm_wide", "lstm_r2"),
+        ("lstm_r4", "lstm_r3"),
         ("lstm_wide", "lstm_r3"),
         ("lstm_wide", "lstm_r4"),
     ]
@@ -100,13 +101,21 @@ def test_transformer_xl_is_paired_at_equal_n_whatever_the_order_of_rows(tmp_path
 
 
 def test_a_table_without_claims_has_every_pair(tmp_path, put):
-    for row in ("hgt", "no_mixer", "define"):
-        put(tmp_path, table="4b", row=row)
-    assert _chosen("4b", tmp_path) == [
-        ("no_mixer", "hgt"),
-        ("define", "hgt"),
-        ("define", "no_mixer"),
+    put(tmp_path, table="1a", row="lstm_r5")
+    for row in ("lstm_grave", "qrnn_merity"):
+        put(tmp_path, table="1b", row=row)
+    assert _chosen("1b", tmp_path) == [
+        ("qrnn_merity", "lstm_grave"),
+        ("lstm_define", "lstm_grave"),
+        ("lstm_define", "qrnn_merity"),
     ]
+
+
+def test_rows_that_show_another_tables_run_are_paired(tmp_path, put):
+    for table, row in (("4a", "hgt"), ("4b", "no_mixer"), ("4b", "define"), ("6b", "no_reduce")):
+        put(tmp_path, table=table, row=row)
+    assert _chosen("4b", tmp_path) == [("no_mixer", "hgt"), ("define", "no_mixer")]
+    assert _chosen("6b", tmp_path) == [("mer", "no_reduce")]
 
 
 def test_more_bleu_is_better_and_the_papers_test_set_gives_the_direction(translation_runs):

@@ -11,6 +11,7 @@ from define.results import published
 from define.results.published import PARTS
 
 SOURCE = os.environ.get("DEFINE_PAPER_TABLES")
+WIDTHS = (1024, 1536, 2048)
 NAME_KEYS = ("row", "model", "layer", "connection", "unit")
 
 
@@ -89,9 +90,28 @@ def test_slugs_and_labels_are_unique_and_parts_sum_up(name):
 
 
 def test_the_pairs_of_the_wikitext_103_tables():
-    assert published.pairs("1a") == [("lstm_r3", "lstm_r2")]
+    assert published.pairs("1a") == [
+        ("lstm_r3", "lstm_r2"),
+        ("lstm_r4", "lstm_r3"),
+        ("lstm_r5", "lstm_r4"),
+    ]
     assert published.pairs("2") == [(f"txl_{n}_define", f"txl_{n}") for n in (384, 256, 128, 64)]
     assert published.pairs("1b") == []
+
+
+def test_the_pairs_of_the_ablations():
+    assert published.pairs("4a") == [
+        ("hgt", "glt"),
+        ("hgt", "glt_shuffle"),
+        ("hgt", "linear"),
+        ("glt_shuffle", "glt"),
+    ]
+    assert published.pairs("4b") == [("no_mixer", "hgt"), ("define", "no_mixer")]
+    assert published.pairs("6a") == [("define", "residual")]
+    assert published.pairs("6b") == [("mer", "no_reduce")]
+    by_depth = [(f"n{a}_k{k}", f"n{b}_k{k}") for a, b in ((7, 3), (11, 7)) for k in WIDTHS]
+    by_width = [(f"n{n}_k{k}", f"n{n}_k1024") for n in (3, 7, 11) for k in WIDTHS[1:]]
+    assert published.pairs("5") == by_depth + by_width
 
 
 def test_row_of_table_1b_is_the_run_of_table_1a():

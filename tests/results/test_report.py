@@ -40,6 +40,7 @@ def test_report_is_complete(here, mini_runs):
         "![Validation perplexity by epoch](valid_ppl.png)",
         "| AWD-LSTM + DeFINE less AWD-LSTM      | valid_ppl | -3.00 | [-7.30, +1.30] |   3 | "
         "1, 2, 3 | -4.70 | undecided |\n",
+        "| AWD-LSTM + DeFINE less AWD-LSTM | -3.00 | [-7.30, +1.30] | 3 | -4.60 | undecided |\n",
         "| awd_lstm_wide less AWD-LSTM + DeFINE |  test_ppl | +3.00 | [-9.71, +15.71] |",
     ):
         assert part.replace(" ", "") in text.replace(" ", "")
@@ -127,7 +128,7 @@ def test_unfinished_and_dirty_runs_show(here, put, make_record):
     put(here / "runs", seed=1, status="interrupted")
     write_report("1c", None, "out")
     text = (here / "out" / "README.md").read_text()
-    assert "## Paired" not in text
+    assert "## Paired" not in text and "## The paper's claims" not in text
     assert "| AWD-LSTM |    1 | interrupted |         - |" in text
     record = make_record(seed=1, status="interrupted")
     record["provenance"]["dirty"] = True
@@ -217,6 +218,7 @@ def test_a_table_of_translations_is_reported(here, translation_runs):
     assert chapters == [
         "## What was run",
         "## Results",
+        "## The paper's claims",
         "## Paired differences",
         "## Translation scores",
         "## Runs",

@@ -1,0 +1,378 @@
+"""The paper's claims, answered from our runs: yes, no or undecided, section by section."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from define.errors import InputError
+from define.results import grid, published
+from define.results.compare import (
+    ComparisonRow,
+    by_section,
+    compare,
+    headline_metric,
+    of_table,
+    section_runs,
+)
+from define.results.grid import Grid, markdown
+from define.results.pairs import PairedDifference, paired_difference
+from define.results.published import Claim
+from define.results.records import RunRecord
+from define.results.render import ABSENT, section_title, signed
+
+MARGIN = 0.01
+"""How much worse, relative to the second row's mean, a row may be that is said to match it."""
+
+VERDICTS = ("yes", "no", "undecided", "not run")
+
+RULE = (
+    "yes: in every pair the whole 95 % interval of the difference lies on the better side; no: in "
+    "every pair on the worse side; undecided: anything else, and always with one seed.",
+    "A difference is the first row less the second, paired over the seeds that both have, on the "
+    "test set; its interval is that of the mean (Student's t, n - 1 degrees of freedom).",
+    "Intervals are not corrected for several pairs: yes and no need all of them, which makes "
+    "neither likelier by chance. Nor are they for several claims: between rows that are equal in "
+    "truth, up to one answer in twenty is yes or no.",
+)
+"""How an answer comes about, in sentences."""
+
+_HEADER = ("claim and its differences", "mean", "95 % interval", "n", "paper", "answer")
+
+
+@dataclass(frozen=True)
+class PairAnswer:
+    """What one pair of rows says.
+
+    Attributes:
+        first, second: slugs of the rows; the difference is the first less the second.
+        labels: what our runs of the two are called.
+        verdict: "yes", "no", "undecided" or "not run".
+        reason: why it is undecided, if not by its interval: "one seed" or "no shared seed".
+        difference: ours, in the answer's metric.
+        paper: the paper's difference.
+        margin: how much worse the first may be, in the metric: 0 where it has to be better; None
+            where no seed is shared.
+        parameters: in total, of our models of the two; None if one is not run.
+    """
+
+    first: str
+    second: str
+    labels: tuple[str, str]
+    verdict: str
+    reason: str
+    difference: PairedDifference
+    paper: float
+    margin: float | None
+    parameters: tuple[int, int] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The pair as plain JSON values."""
+        low, high = self.difference.interval95 or (None, None)
+        return {
+            "first": self.first,
+            "second": self.second,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "mean": self.difference.mean,
+            "std": self.difference.std,
+            "n": self.difference.n,
+            "low": low,
+            "high": high,
+            "seeds": list(self.difference.seeds),
+            "paper_difference": self.paper,
+            "margin": self.margin,
+            "parameters": self.parameters and list(self.parameters),
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the runs of one section of a table say to a claim.
+
+    Attributes:
+        metric: what the differences are of: the paper's test metric, or our corpus's last test set.
+        margin: relative, how much worse a row may be that matches; None where it has to be better.
+        verdict: that of all pairs where they agree; "undecided" where they do not.
+        reason: why it is undecided, e.g. "one seed" or "1 yes, 2 undecided"; "" if by intervals.
+    """
+
+    claim: Claim
+    table: str
+    scale: str
+    data: str
+    metric: str
+    margin: float | None
+    verdict: str
+    reason: str
+    pairs: tuple[PairAnswer, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as plain JSON values."""
+        return {
+            "claim": self.claim.id,
+            "question": self.claim.question,
+            "table": self.table,
+            "scale": self.scale,
+            "data": self.data,
+            "metric": self.metric,
+            "margin": self.margin,
+            "paper": self.claim.paper,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "pairs": [pair.to_json() for pair in self.pairs],
+        }
+
+
+def text(answer: Answer | PairAnswer) -> str:
+    """The verdict with its reason, e.g. "undecided (one seed)"."""
+    return answer.verdict + (f" ({answer.reason})" if answer.reason else "")
+
+
+def answers(
+    records: Sequence[RunRecord],
+    scales: Sequence[str] | None = None,
+    tables: Collection[str] | None = None,
+    margin: float = MARGIN,
+) -> list[Answer]:
+    """Every claim's answer in each section of each of its tables, in the order of the claims.
+
+    Args:
+        scales: only these scales, as in `compare`.
+        tables: only these tables; by default all.
+        margin: relative to the second row's mean, how much worse a row may be that matches it.
+    Raises:
+        InputError: a margin outside of [0, 1), or as in `compare`.
+    """
+    if not 0 <= margin < 1:
+        raise InputError(f"a margin of {margin:g} is not a share from 0 to below 1; take e.g. 0.01")
+    found = []
+    by_table: dict[str, list[list[ComparisonRow]]] = {}
+    for claim in published.claims():
+        for table in claim.pairs:
+            if tables is not None and table not in tables:
+                continue
+            if table not in by_table:
+                by_table[table] = by_section(compare(table, records, scales))
+            runs = of_table(table, records)
+            found += [
+                _answer(claim, section, section_runs(section, runs), margin)
+                for section in by_table[table]
+            ]
+    return found
+
+
+def _answer(
+    claim: Claim, section: Sequence[ComparisonRow], runs: Sequence[RunRecord], margin: float
+) -> Answer:
+    first = section[0]
+    rows = {row.row: row for row in section}
+    metric = _metric(first.table, runs)
+    pairs = tuple(
+        _pair(claim, rows[a], rows[b], runs, metric, margin) for a, b in claim.pairs[first.table]
+    )
+    verdicts = Counter(pair.verdict for pair in pairs)
+    if len(verdicts) > 1:
+        verdict = "undecided"
+        reason = ", ".join(f"{verdicts[name]} {name}" for name in VERDICTS if verdicts[name])
+    else:
+        verdict = pairs[0].verdict
+        reasons = {pair.reason for pair in pairs}
+        reason = reasons.pop() if len(reasons) == 1 else ""
+    return Answer(
+        claim=claim,
+        table=first.table,
+        scale=first.scale,
+        data=first.data,
+        metric=metric,
+        margin=margin if claim.matches else None,
+        verdict=verdict,
+        reason=reason,
+        pairs=pairs,
+    )
+
+
+def _metric(table: str, runs: Sequence[RunRecord]) -> str:
+    """The paper's test metric, or that on the last set of our corpus where runs do not have it."""
+    paper = headline_metric(table)
+    suffix = f"_{published.metric(table)}"
+    measured = list(dict.fromkeys(m for r in runs for m in r.metrics if m.endswith(suffix)))
+    return paper if paper in measured or not measured else measured[-1]
+
+
+def _pair(
+    claim: Claim,
+    first: ComparisonRow,
+    second: ComparisonRow,
+    runs: Sequence[RunRecord],
+    metric: str,
+    margin: float,
+) -> PairAnswer:
+    paired = paired_difference(runs, first.row, second.row, first.scale, metric)
+    allowed = None
+    if paired.n:
+        shared = [r for r in runs if r.row == second.row and r.seed in paired.seeds]
+        mean = sum(record.metrics[metric] for record in shared) / paired.n
+        allowed = margin * mean if claim.matches else 0.0
+    counts = [row.parameters["total"] for row in (first, second) if row.seeds]
+    verdict, reason = _verdict(paired, allowed, less_is_better=metric.endswith("_ppl"))
+    if len(counts) < 2:
+        verdict, reason = "not run", ""
+    elif claim.fewer_parameters and counts[0] >= counts[1]:
+        verdict, reason = "no", "not fewer parameters"
+    names = published.our_labels(first.table)
+    beside = headline_metric(first.table)
+    return PairAnswer(
+        first=first.row,
+        second=second.row,
+        labels=(names[first.row], names[second.row]),
+        verdict=verdict,
+        reason=reason,
+        difference=paired,
+        paper=first.published[beside] - second.published[beside],
+        margin=allowed,
+        parameters=tuple(counts) if len(counts) == 2 else None,
+    )
+
+
+def _verdict(
+    paired: PairedDifference, allowed: float | None, less_is_better: bool
+) -> tuple[str, str]:
+    """Verdict and reason by the interval; `allowed` is how much worse the first row may be."""
+    if paired.interval95 is None:
+        return "undecided", "one seed" if paired.n else "no shared seed"
+    sign = 1 if less_is_better else -1
+    worse = sorted(sign * end for end in paired.interval95)
+    if worse[1] < allowed:
+        return "yes", ""
+    return ("no", "") if worse[0] > allowed else ("undecided", "")
+
+
+def grids(answers: Sequence[Answer]) -> list[Grid]:
+    """All answers in one table, then the differences of each section that has any run."""
+    return [_summary(answers), *_section_grids(answers)] if answers else []
+
+
+def _summary(answers: Sequence[Answer]) -> Grid:
+    lines = [
+        [
+            answer.claim.question,
+            answer.table,
+            answer.scale,
+            answer.data,
+            answer.claim.paper,
+            text(answer),
+        ]
+        for answer in answers
+    ]
+    header = ["claim", "table", "scale", "data", "paper", "ours"]
+    return Grid("The paper's claims", header, lines, RULE)
+
+
+def _section_grids(answers: Sequence[Answer]) -> list[Grid]:
+    order = published.names()
+    ordered = sorted(answers, key=lambda answer: order.index(answer.table))  # stable: by section
+    sections: dict[tuple[str, str, str], list[Answer]] = {}
+    for answer in ordered:
+        sections.setdefault((answer.table, answer.scale, answer.data), []).append(answer)
+    return [
+        _section_grid(section)
+        for section in sections.values()
+        if any(answer.verdict != "not run" for answer in section)
+    ]
+
+
+def _section_grid(answers: Sequence[Answer]) -> Grid:
+    first = answers[0]
+    lines = []
+    for answer in answers:
+        lines.append([answer.claim.question, "", "", "", answer.claim.paper, text(answer)])
+        lines += [_pair_cells(pair) for pair in answer.pairs]
+    title = f"{section_title(first)}: the paper's claims, by {first.metric}"
+    notes = dict.fromkeys(note for answer in answers for note in _notes(answer))
+    return Grid(title, _HEADER, lines, list(notes))
+
+
+def _pair_cells(pair: PairAnswer) -> list[str]:
+    interval = pair.difference.interval95
+    return [
+        "  " + " less ".join(pair.labels),
+        signed(pair.difference.mean),
+        f"[{signed(interval[0])}, {signed(interval[1])}]" if interval else ABSENT,
+        str(pair.difference.n),
+        signed(pair.paper),
+        text(pair),
+    ]
+
+
+def _notes(answer: Answer) -> list[str]:
+    notes = []
+    beside = headline_metric(answer.table)
+    if answer.metric != beside:
+        notes.append(f"The paper's differences are those of its own test set, {beside}.")
+    for pair in answer.pairs:
+        first, second = pair.labels
+        if answer.claim.matches and pair.margin is not None:
+            notes.append(
+                f"{first} matches {second} if the interval ends less than {pair.margin:.2f} to the "
+                f"worse, {100 * answer.margin:g} % of the mean of {second}."
+            )
+        if answer.claim.fewer_parameters and pair.parameters:
+            notes.append(
+                f"Parameters of ours: {first} {pair.parameters[0]:,}, {second} "
+                f"{pair.parameters[1]:,}."
+            )
+    if note := answer.claim.notes.get(answer.table):
+        notes.append(f"{answer.claim.question} {note}")
+    return notes
+
+
+def chapter(
+    table: str, records: Sequence[RunRecord], scales: Sequence[str] | None, margin: float
+) -> list[str]:
+    """The report's blocks of a table's claims; none where nothing of them was run."""
+    sections = _section_grids(answers(records, scales, [table], margin))
+    if not sections:
+        return []
+    blocks = ["## The paper's claims", " ".join(("Each is answered from these runs;", *RULE))]
+    for section in sections:
+        blocks += [f"### {section.title.partition(':')[0]}", markdown(section)]
+    return blocks
+
+
+def _json(answers: Sequence[Answer]) -> str:
+    return json.dumps([answer.to_json() for answer in answers], indent=2, ensure_ascii=False) + "\n"
+
+
+def _csv(answers: Sequence[Answer]) -> str:
+    """One line per pair."""
+    lines = [_csv_line(answer.to_json(), pair) for answer in answers for pair in answer.pairs]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return stream.getvalue()
+
+
+def _csv_line(answer: Mapping[str, Any], pair: PairAnswer) -> dict[str, Any]:
+    line = {key: value for key, value in answer.items() if key != "pairs"}
+    values = pair.to_json()
+    values["seeds"] = " ".join(map(str, values["seeds"]))
+    first, second = values.pop("parameters") or (None, None)
+    values |= {"parameters_first": first, "parameters_second": second}
+    return line | {f"pair_{key}": value for key, value in values.items()}
+
+
+def _as_grids(render: Callable[[Sequence[Grid]], str]) -> Callable[[Sequence[Answer]], str]:
+    return lambda answers: render(grids(answers))
+
+
+FORMATS: dict[str, Callable[[Sequence[Answer]], str]] = {
+    **{name: _as_grids(render) for name, render in grid.FORMATS.items()},
+    "csv": _csv,
+    "json": _json,
+}
+"""Format -> function that turns answers into text, ending in a line break."""

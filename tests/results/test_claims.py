@@ -1,0 +1,307 @@
+"""The paper's claims: verdicts by hand-computed intervals, one seed, several pairs, margins."""
+
+import csv
+import io
+import json
+import math
+
+import pytest
+
+from define.errors import InputError
+from define.results import claims, published, records
+from define.results.claims import answers, grids, text
+
+T1 = math.tan(math.pi * 0.475)
+"""Student's t of one degree of freedom at 95 %: 12.706."""
+T2 = 0.95 * math.sqrt(2 / (1 - 0.95**2))
+"""Student's t of two degrees: 4.303."""
+
+
+@pytest.fixture
+def runs(tmp_path, put):
+    """Writes test perplexities, one run per seed from 1 on, and returns the records of all."""
+
+    def write(table, **rows):
+        for row, perplexities in rows.items():
+            for seed, ppl in enumerate(perplexities, start=1):
+                put(tmp_path, table=table, row=row, seed=seed, data="wikitext-2", test_ppl=ppl)
+        return records.find([tmp_path])
+
+    return write
+
+
+def _answer(found, claim, table, **options):
+    (answer,) = [a for a in answers(found, tables=[table], **options) if a.claim.id == claim]
+    return answer
+
+
+def test_two_seeds_against_the_closed_form(runs):
+    # Differences -30 and -32: half the interval is 12.706 * 2 / 2.
+    found = runs("6a", define=(100.0, 100.0), residual=(130.0, 132.0))
+    answer = _answer(found, "concatenation_beats_residual", "6a")
+    assert (answer.scale, answer.data, answer.metric) == ("mini", "wikitext-2", "test_ppl")
+    assert (answer.verdict, text(answer)) == ("yes", "yes")
+    (pair,) = answer.pairs
+    assert (pair.first, pair.second) == ("define", "residual")
+    assert pair.labels == ("DeFINE", "residual (every layer k/2 wide)")
+    assert pair.difference.interval95 == (pytest.approx(-31 - T1), pytest.approx(-31 + T1))
+    assert pair.paper == pytest.approx(38.01 - 39.03)
+    # With -12 and -14 the interval reaches -13 + 12.706: still on the better side.
+    found = runs("6a", define=(100.0, 100.0), residual=(112.0, 114.0))
+    assert _answer(found, "concatenation_beats_residual", "6a").verdict == "yes"
+    # With -11.7 and -13.7 it just covers zero.
+    found = runs("6a", define=(100.0, 100.0), residual=(111.7, 113.7))
+    answer = _answer(found, "concatenation_beats_residual", "6a")
+    assert text(answer) == text(answer.pairs[0]) == "undecided"
+    found = runs("6a", define=(100.0, 100.0), residual=(88.0, 86.0))
+    assert text(_answer(found, "concatenation_beats_residual", "6a")) == "no"
+
+
+def test_three_seeds_against_the_closed_form(runs):
+    # Differences -1, -2 and -6: mean -3, deviation sqrt(7), half 4.303 sqrt(7 / 3) = 6.57.
+    found = runs("4b", define=(99.0, 98.0, 94.0), no_mixer=(100.0,) * 3)
+    answer = _answer(found, "mixer_helps", "4b")
+    assert answer.pairs[0].difference.interval95 == (
+        pytest.approx(-3 - T2 * math.sqrt(7 / 3)),
+        pytest.approx(-3 + T2 * math.sqrt(7 / 3)),
+    )
+    assert answer.verdict == "undecided" and answer.reason == ""
+
+
+def test_seeds_that_only_one_row_has_do_not_count(runs):
+    found = runs("4b", define=(99.0, 97.0, 1.0), no_mixer=(100.0, 98.5))
+    (pair,) = _answer(found, "mixer_helps", "4b").pairs
+    assert pair.difference.seeds == (1, 2) and pair.difference.mean == pytest.approx(-1.25)
+
+
+def test_one_seed_never_decides_but_shows_its_number(runs):
+    found = runs("4b", define=(50.0,), no_mixer=(100.0,))
+    answer = _answer(found, "mixer_helps", "4b")
+    assert text(answer) == "undecided (one seed)"
+    assert answer.pairs[0].difference.mean == -50.0
+    lines = {tuple(line) for line in claims._section_grid([answer]).rows}
+    assert (
+        "  DeFINE less DeFINE without mixer", "-50.00", "-", "1", "-0.90", "undecided (one seed)",
+    ) in lines  # fmt: skip
+
+
+def test_no_shared_seed_and_nothing_run(runs, tmp_path, put):
+    found = runs("4b", define=(99.0,), no_mixer=())
+    assert _answer(found, "mixer_helps", "4b").verdict == "not run"
+    put(tmp_path, table="4b", row="no_mixer", seed=7, data="wikitext-2")
+    put(tmp_path, table="4b", row="no_mixer", seed=1, data="wikitext-2", status="running")
+    answer = _answer(records.find([tmp_path]), "mixer_helps", "4b")
+    assert text(answer) == "undecided (no shared seed)"
+    assert answer.pairs[0].margin is None and answer.pairs[0].difference.mean is None
+
+
+def test_without_runs_every_claim_is_not_run_at_paper_scale():
+    found = answers([])
+    assert {(a.verdict, a.scale) for a in found} == {("not run", "paper")}
+    assert {a.claim.id for a in found} == {claim.id for claim in published.claims()}
+    assert {a.data for a in found if a.table == "3"} == {"wmt14-en-de"}
+
+
+@pytest.mark.parametrize(
+    ("shuffled", "expected"),
+    [
+        ((110.0, 111.0, 112.0), "yes"),
+        ((90.0, 91.0, 92.0), "undecided (1 yes, 1 no)"),
+        ((100.0, 103.0, 101.0), "undecided (1 yes, 1 undecided)"),
+        ((110.0,), "undecided (1 yes, 1 undecided)"),
+        ((), "undecided (1 yes, 1 not run)"),
+    ],
+)
+def test_several_pairs_have_to_agree(runs, shuffled, expected):
+    hgt = (100.0, 101.0, 102.5)
+    found = runs("4a", hgt=hgt, glt=(120.0, 121.0, 122.0), glt_shuffle=shuffled)
+    assert text(_answer(found, "hgt_beats_glt", "4a")) == expected
+
+
+def test_pairs_that_are_all_worse_say_no_and_all_of_one_seed_say_so(runs):
+    found = runs("4a", hgt=(130.0, 131.0), glt=(100.0, 101.0), glt_shuffle=(90.0, 91.0))
+    assert text(_answer(found, "hgt_beats_glt", "4a")) == "no"
+    found = runs("1a", lstm_r3=(9.0,), lstm_r4=(8.0,), lstm_r5=(7.0,))
+    assert text(_answer(found, "depth_helps", "1a")) == "undecided (one seed)"
+
+
+# The second row's mean is 100 (99 and 101), so that a margin of 2 % is 2.
+@pytest.mark.parametrize(
+    ("first", "margin", "expected"),
+    [
+        ((100.5, 102.5), 0.02, "yes"),  # +1.5 twice: worse, but by less than the margin
+        ((101.5, 103.5), 0.02, "no"),  # +2.5 twice
+        ((101.0, 103.0), 0.02, "undecided"),  # +2 twice: on the margin
+        ((100.5, 102.7), 0.02, "undecided"),  # +1.6, but its interval is 1.27 wide on each side
+        ((101.5, 103.5), 0.03, "yes"),
+        ((98.0, 100.0), 0.0, "yes"),
+        ((99.0, 101.0), 0.0, "undecided"),  # equal: a margin of nothing has to be beaten
+    ],
+)
+def test_a_match_allows_for_a_margin(runs, first, margin, expected):
+    found = runs("6b", no_reduce=(99.0, 101.0))
+    found = runs("4b", define=first)  # mer shows this run
+    answer = _answer(found, "reduce_is_free", "6b", margin=margin)
+    assert answer.pairs[0].margin == pytest.approx(100 * margin) and answer.margin == margin
+    assert text(answer) == expected
+
+
+def test_other_claims_have_no_margin(runs):
+    found = runs("6a", define=(100.5, 102.5), residual=(100.0, 102.0))
+    answer = _answer(found, "concatenation_beats_residual", "6a", margin=0.5)
+    assert answer.verdict == "no" and answer.margin is None and answer.pairs[0].margin == 0.0
+
+
+@pytest.mark.parametrize("margin", [-0.01, 1.0, math.nan])
+def test_a_margin_is_a_share(margin):
+    with pytest.raises(InputError, match="not a share from 0 to below 1"):
+        answers([], margin=margin)
+
+
+def test_a_match_with_fewer_parameters_needs_them(tmp_path, put):
+    def answer(linear):
+        for row, size in (("hgt", 500), ("linear", linear)):
+            for seed in (1, 2):
+                put(tmp_path, table="4a", row=row, seed=seed, define_parameters=size, test_ppl=90.0)
+        return _answer(records.find([tmp_path]), "hgt_matches_linear", "4a")
+
+    assert text(answer(linear=501)) == "yes"
+    assert answer(linear=501).pairs[0].parameters == (1_640_500, 1_640_501)
+    assert text(answer(linear=500)) == "no (not fewer parameters)"
+    notes = claims._section_grid([answer(linear=501)]).notes
+    assert notes == [
+        "HGT matches Linear if the interval ends less than 0.90 to the worse, 1 % of the mean of "
+        "Linear.",
+        "Parameters of ours: HGT 1,640,500, Linear 1,640,501.",
+    ]
+
+
+def test_rows_that_show_another_tables_run_are_paired(runs):
+    runs("4a", hgt=(100.0, 101.0))
+    found = runs("4b", define=(80.0, 81.0), no_mixer=(90.0, 91.0))
+    found = runs("6a", residual=(95.0, 96.0))
+    expected = {"skip_helps": "4b", "mixer_helps": "4b", "concatenation_beats_residual": "6a"}
+    assert {claim: _answer(found, claim, t).verdict for claim, t in expected.items()} == (
+        dict.fromkeys(expected, "yes")
+    )
+
+
+def test_more_bleu_is_better_on_the_corpus_last_set(translation_runs):
+    answer = _answer(records.find([translation_runs]), "define_helps", "3")
+    # Differences 2, 1.5 and 2.3.
+    assert answer.metric == "test_2016_flickr_bleu" and answer.verdict == "yes"
+    assert answer.pairs[0].difference.mean == pytest.approx(5.8 / 3)
+    assert answer.pairs[0].paper == pytest.approx(28.25 - 25.81)
+    assert claims._section_grid([answer]).notes[0] == (
+        "The paper's differences are those of its own test set, newstest2017_bleu."
+    )
+
+
+def test_less_bleu_is_a_no(tmp_path, put):
+    for row, bleu in (("transformer", 30.0), ("transformer_define", 29.0)):
+        for seed in (1, 2):
+            ways = {"beam_5": ({}, {"val": 50.0, "newstest2017": bleu + seed})}
+            put(tmp_path, table="3", row=row, seed=seed, data="wmt14-en-de", translations=ways)
+    answer = _answer(records.find([tmp_path]), "define_helps", "3")
+    assert (answer.metric, answer.verdict) == ("newstest2017_bleu", "no")
+
+
+def test_sections_are_answered_apart(tmp_path, put):
+    for scale, gain in (("mini", 5.0), ("smoke", -5.0)):
+        for seed in (1, 2):
+            for row, ppl in (("awd_lstm", 100.0), ("awd_lstm_define", 100.0 - gain)):
+                put(tmp_path / scale, row=row, scale=scale, seed=seed, test_ppl=ppl)
+    found = records.find([tmp_path])
+    shown = [(a.scale, a.verdict) for a in answers(found, tables=["1c"])]
+    assert shown == [("mini", "yes"), ("smoke", "no")]
+    assert [a.scale for a in answers(found, ["smoke"], ["1c"])] == ["smoke"]
+
+
+def test_grids_name_every_answer_and_every_pair(runs):
+    found = answers(runs("1a", lstm_r2=(110.0, 111.0), lstm_r3=(100.0, 101.0)))
+    summary, *sections = grids(found)
+    assert summary.title == "The paper's claims" and summary.notes == claims.RULE
+    assert len(summary.rows) == len(found)
+    assert summary.rows[0] == [
+        "Does DeFINE help at equal n?", "1a", "mini", "wikitext-2", "yes", "yes",
+    ]  # fmt: skip
+    titles = [section.title for section in sections]
+    assert titles[0] == "Table 1a, scale mini, data wikitext-2: the paper's claims, by test_ppl"
+    assert len(titles) == 1  # the other tables were not run
+    assert [line[:1] + line[2:] for line in sections[0].rows] == [
+        ["Does DeFINE help at equal n?", "", "", "yes", "yes"],
+        ["  R3 less R2", "[-10.00, -10.00]", "2", "-3.70", "yes"],
+        ["Does depth N help?", "", "", "yes", "not run"],
+        ["  R4 less R3", "-", "0", "-3.16", "not run"],
+        ["  R5 less R4", "-", "0", "-2.07", "not run"],
+    ]
+    found = runs("1c", awd_lstm=(110.0,), awd_lstm_define=(100.0,))
+    assert len(grids(answers(found))) == 3
+    assert grids([]) == [] and len(grids(answers([]))) == 1
+
+
+def test_formats(runs):
+    found = answers(runs("1a", lstm_r2=(110.0, 112.0), lstm_r3=(100.0, 101.0)), tables=["1a"])
+    entries = json.loads(claims.FORMATS["json"](found))
+    assert [entry["claim"] for entry in entries] == ["define_helps", "depth_helps"]
+    assert entries[0] == {
+        "claim": "define_helps",
+        "question": "Does DeFINE help at equal n?",
+        "table": "1a",
+        "scale": "mini",
+        "data": "wikitext-2",
+        "metric": "test_ppl",
+        "margin": None,
+        "paper": "yes",
+        "verdict": "yes",
+        "reason": "",
+        "pairs": [
+            {
+                "first": "lstm_r3",
+                "second": "lstm_r2",
+                "verdict": "yes",
+                "reason": "",
+                "mean": -10.5,
+                "std": pytest.approx(math.sqrt(0.5)),
+                "n": 2,
+                "low": pytest.approx(-10.5 - T1 / 2),
+                "high": pytest.approx(-10.5 + T1 / 2),
+                "seeds": [1, 2],
+                "paper_difference": pytest.approx(-3.7),
+                "margin": 0.0,
+                "parameters": [1_640_000, 1_640_000],
+            }
+        ],
+    }
+    lines = list(csv.DictReader(io.StringIO(claims.FORMATS["csv"](found))))
+    assert [line["pair_first"] for line in lines] == ["lstm_r3", "lstm_r4", "lstm_r5"]
+    assert lines[0]["verdict"] == "yes" and lines[0]["pair_seeds"] == "1 2"
+    assert float(lines[0]["pair_high"]) == pytest.approx(-10.5 + T1 / 2)
+    assert lines[1]["pair_mean"] == "" and lines[1]["pair_parameters_first"] == ""
+    terminal = claims.FORMATS["terminal"](found)
+    assert max(map(len, terminal.splitlines())) <= 100
+    for name, beginning in (("markdown", "### The paper's"), ("latex", "\\begin{table}")):
+        assert claims.FORMATS[name](found).startswith(beginning)
+    assert "<figcaption>The paper&#x27;s claims</figcaption>" in claims.FORMATS["html"](found)
+
+
+def test_the_claims_rest_on_published_numbers():
+    ids = [claim.id for claim in published.claims()]
+    assert len(ids) == len(set(ids)) == 9
+    for claim in published.claims():
+        assert claim.question.endswith("?") and set(claim.notes) <= set(claim.pairs)
+        assert set(claim.pairs) <= set(published.names())
+
+
+@pytest.mark.parametrize("claim", published.claims(), ids=lambda claim: claim.id)
+def test_the_papers_answer_is_that_of_its_own_numbers(claim):
+    for table, pairs in claim.pairs.items():
+        (answer,) = [a for a in answers([], tables=[table]) if a.claim.id == claim.id]
+        sign = 1 if published.metric(table) == "ppl" else -1
+        better = [sign * pair.paper < 0 for pair in answer.pairs]
+        assert len(better) == len(pairs)
+        if claim.paper == "yes":
+            assert all(better)
+        else:  # width: some better, some worse, none by more than a quarter of a perplexity
+            assert any(better) and not all(better)
+            assert all(abs(pair.paper) < 0.25 for pair in answer.pairs)
