@@ -17,7 +17,7 @@ from define.results import schema
 from define.results.schema import MapOf, Nullable, check_shape, require, validate
 
 SCHEMA = 1
-STATUSES = ("running", "finished", "interrupted", "failed")
+STATUSES = ("running", "finished", "interrupted", "failed", "pruned")
 FILE_NAME = "record.json"
 DEFAULT_FOLDERS = ("runs", "experiments")
 SEARCH_FOLDER = "search"
@@ -179,6 +179,17 @@ def write(path: str | Path, record: Mapping[str, Any]) -> None:
     """
     validate(record, _check, path, _REMEDY)
     write_json(path, record)
+
+
+def mark_pruned(path: str | Path) -> None:
+    """Notes in the record of a search trial that it was given up; a finished one stays finished.
+
+    Raises:
+        InputError: as `read`.
+    """
+    record = read_plain(path)
+    if record["status"] != "finished":
+        write(path, record | {"status": "pruned"})
 
 
 def read_plain(path: str | Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from define.results import records
 from define.results.grid import Grid
 from define.results.records import RunRecord
 from define.results.render import ABSENT, interval_notes, statistics
-from define.results.stats import summarise
+from define.results.stats import Statistic, summarise
 
 DERIVED = ("seed", "common.seed", "optimizer.lr", "lr_scheduler.lr")
 """Config keys that follow from others, or that say which trial it is rather than what it tries."""
@@ -23,23 +23,30 @@ BOOKKEEPING = ("run.", "checkpoint.")
 """Sections of the config that say where a trial is kept, not what it tries."""
 
 
+UNFINISHED = ("pruned", "interrupted", "failed")
+"""Statuses of a record without final scores that is shown nevertheless."""
+
+
 @dataclass(frozen=True)
 class SearchTrial:
-    """One finished trial.
+    """One trial that has ended.
 
     Attributes:
         setting: config key -> value, of the keys in which the row's trials differ and a few more.
-        valid_ppl: final validation perplexity, by which the trial is judged.
+        valid_ppl: final validation perplexity, by which the trial is judged; of an unfinished one,
+            that of its last validation, None before the first.
+        unfinished: such as "pruned at update 200", its last validation; "" if it is finished.
     """
 
     row: str
     setting: Mapping[str, Any]
     seed: int
-    valid_ppl: float
+    valid_ppl: float | None
+    unfinished: str = ""
 
 
 def read_search(folder: Path) -> list[SearchTrial]:
-    """The finished trials below `folder`, by row and setting; none without that folder.
+    """The trials below `folder` that have ended, by row and setting; none without that folder.
 
     Raises:
         InputError: a malformed record.
@@ -47,7 +54,8 @@ def read_search(folder: Path) -> list[SearchTrial]:
     if not folder.is_dir():
         return []
     found = [records.read(path) for path in sorted(folder.rglob(records.FILE_NAME))]
-    found = sorted((r for r in found if r.finished), key=lambda record: record.row)
+    ended = (r for r in found if r.finished or r.status in UNFINISHED)
+    found = sorted(ended, key=lambda record: record.row)
     budgets = {key for key in BUDGET if _differ(key, [_flat(r.config) for r in found])}
     trials = []
     for _, same in groupby(found, lambda r: r.row):
@@ -62,14 +70,21 @@ def _trials(of_row: Sequence[RunRecord], budgets: Set[str]) -> list[SearchTrial]
     shown = [key for key in keys if key in budgets | ALWAYS or _differ(key, configs)]
     trials = [
         SearchTrial(
-            record.row,
-            {key: config.get(key) for key in shown},
-            record.seed,
-            record.final["valid"]["ppl"],
+            record.row, {key: config.get(key) for key in shown}, record.seed, *_outcome(record)
         )
         for record, config in zip(of_row, configs, strict=True)
     ]
     return sorted(trials, key=lambda t: (*map(_sortable, t.setting.values()), t.seed))
+
+
+def _outcome(record: RunRecord) -> tuple[float | None, str]:
+    """`valid_ppl` and `unfinished` of a trial."""
+    if record.finished:
+        return record.final["valid"]["ppl"], ""
+    if not record.epochs:
+        return None, f"{record.status} before its first validation"
+    last = record.epochs[-1]
+    return last["valid"]["ppl"], f"{record.status} at update {last['updates']}"
 
 
 def _differ(key: str, configs: Sequence[Mapping[str, Any]]) -> bool:
@@ -103,18 +118,25 @@ def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Gri
     options = list(dict.fromkeys(option for trial in trials for option in trial.setting))
     lines, every_result = [], []
     for row, group in groupby(trials, key=lambda trial: trial.row):
-        settings: dict[tuple[str, ...], list[SearchTrial]] = {}
+        settings: dict[tuple[tuple[str, ...], str], list[SearchTrial]] = {}
         for trial in group:
             values = (trial.setting.get(option) for option in options)
             cells = tuple(ABSENT if value is None else str(value) for value in values)
-            settings.setdefault(cells, []).append(trial)
-        results = [summarise([trial.valid_ppl for trial in same]) for same in settings.values()]
+            settings.setdefault((cells, trial.unfinished), []).append(trial)
+        results = [_summary(same) for same in settings.values()]
         every_result += results
-        lowest = min(result.mean for result in results)
+        finished = [r for r, (_, cut) in zip(results, settings, strict=True) if not cut]
+        lowest = min((result.mean for result in finished), default=None)
         perplexities = statistics(results)
-        for index, (cells, same) in enumerate(settings.items()):
+        for index, ((cells, unfinished), same) in enumerate(settings.items()):
             seeds = ", ".join(str(trial.seed) for trial in same)
-            mark = "lowest" if results[index].mean == lowest else ""
+            best = not unfinished and results[index].mean == lowest
+            mark = "lowest" if best else unfinished
             lines.append([labels.get(row, row), *cells, seeds, perplexities[index], mark])
     header = ["row", *options, "seeds", "valid ppl", "of its row"]
     return Grid("Search", header, lines, interval_notes(every_result))
+
+
+def _summary(trials: Sequence[SearchTrial]) -> Statistic | None:
+    perplexities = [trial.valid_ppl for trial in trials if trial.valid_ppl is not None]
+    return summarise(perplexities) if perplexities else None

@@ -18,7 +18,7 @@ def test_settings_are_what_differs_and_the_lowest_mean_of_each_row_is_marked(tmp
     for norm, ppl in (("layer", 140.0), ("none", 141.0)):
         config = _config(0.002, unit_norm=norm)
         put(tmp_path / norm, row="awd_lstm_define", curve=(ppl,), config=config)
-    put(tmp_path / "cut_short", seed=3, status="interrupted", config=_config(0.5, 3, N=3))
+    put(tmp_path / "running", seed=3, status="running", config=_config(0.5, 3, N=3))
     grid = search_grid(read_search(tmp_path), {"awd_lstm": "AWD-LSTM"})
     assert grid.header == [
         "row", "optimization.lr", "model.unit_norm", "seeds", "valid ppl", "of its row",
@@ -29,6 +29,28 @@ def test_settings_are_what_differs_and_the_lowest_mean_of_each_row_is_marked(tmp
         ["awd_lstm_define", "0.002", "layer", "1", "140.00", "lowest"],
         ["awd_lstm_define", "0.002", "none", "1", "141.00", ""],
     ]
+
+
+def test_trials_that_were_cut_short_say_where_and_are_never_the_lowest(tmp_path, put):
+    put(tmp_path / "finished", curve=(150.0, 123.0), config=_config(0.004))
+    for seed, status, curve in ((1, "pruned", (90.0,)), (2, "pruned", (92.0,)), (3, "failed", ())):
+        put(tmp_path / status, seed=seed, status=status, curve=curve, config=_config(0.01, seed))
+    put(tmp_path / "cut", seed=4, status="interrupted", curve=(9.0, 8.0), config=_config(0.004, 4))
+    put(tmp_path / "wide", row="awd_lstm_wide", status="pruned", config=_config(0.01))
+    trials = read_search(tmp_path)
+    assert [(t.seed, t.valid_ppl) for t in trials if t.row == "awd_lstm"] == [
+        (1, 123.0), (4, 8.0), (1, 90.0), (2, 92.0), (3, None),
+    ]  # fmt: skip
+    cells = [row[:3] + row[-1:] for row in search_grid(trials, {}).rows]
+    assert cells == [
+        ["awd_lstm", "0.004", "1", "lowest"],
+        ["awd_lstm", "0.004", "4", "interrupted at update 1320"],
+        ["awd_lstm", "0.01", "1, 2", "pruned at update 660"],
+        ["awd_lstm", "0.01", "3", "failed before its first validation"],
+        ["awd_lstm_wide", "0.01", "1", "pruned at update 1980"],
+    ]
+    perplexities = [row[3].split("±")[0].strip() for row in search_grid(trials, {}).rows]
+    assert perplexities == ["123.00", "8.00", "91.00", "-", "120.00"]
 
 
 def test_a_budget_is_shown_where_rows_have_different_ones(tmp_path, put):
