@@ -14,6 +14,7 @@ from define.cli import (
     evaluate,
     params,
     prepare,
+    report,
     score,
     step,
     train,
@@ -21,7 +22,7 @@ from define.cli import (
 )
 from define.errors import InputError
 
-COMMANDS = (prepare, train, step, evaluate, translate, score, compare, params, doctor)
+COMMANDS = (prepare, train, step, evaluate, translate, score, compare, report, params, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

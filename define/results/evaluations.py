@@ -100,6 +100,25 @@ def read_evaluations(folder: Path, table: str) -> list[Evaluation]:
     return found
 
 
+def find(folders: Sequence[str | Path]) -> dict[str, list[Evaluation]]:
+    """Table -> the evaluations in every folder called "evaluations" below the folders.
+
+    The same evaluation in two places is read from the first.
+
+    Raises:
+        InputError: a malformed file.
+    """
+    found: dict[tuple, Evaluation] = {}
+    for folder in folders:
+        for path in sorted(Path(folder).rglob(f"{FOLDER}/**/*.json")):
+            one = read(path)
+            found.setdefault((one.table, one.row, one.run_key, _settings(one)), one)
+    tables: dict[str, list[Evaluation]] = {}
+    for one in found.values():
+        tables.setdefault(one.table, []).append(one)
+    return tables
+
+
 def _check(value: Any) -> None:
     check_shape(value, _SHAPE)
     schema.check_names(value, SCHEMA, "table", "row", "scale")
@@ -122,8 +141,6 @@ def chapter(evaluations: Sequence[Evaluation], every_record: Sequence[RunRecord]
     """
     if not evaluations:
         return []
-    runs = {(r.table, r.row, r.scale, r.data, r.seed): r for r in every_record}
-    lines = [_cells(evaluation, runs.get(evaluation.run_key)) for evaluation in evaluations]
     settings: dict[str, list[str]] = {}
     for evaluation in evaluations:
         settings.setdefault(_settings(evaluation), []).append(_label(evaluation))
@@ -131,11 +148,18 @@ def chapter(evaluations: Sequence[Evaluation], every_record: Sequence[RunRecord]
         "## Further evaluations",
         "Checkpoints of finished runs, scored once more with the settings below; `without` is the "
         "run's own perplexity, from its record.",
-        markdown(Grid("Further evaluations", _HEADER, lines)),
+        markdown(grid(evaluations, every_record)),
         "\n".join(
             f"* {', '.join(dict.fromkeys(models))}: {text}." for text, models in settings.items()
         ),
     ]
+
+
+def grid(evaluations: Sequence[Evaluation], every_record: Sequence[RunRecord]) -> Grid:
+    """Each evaluation beside its run's own scores; `every_record` as in `chapter`."""
+    runs = {(r.table, r.row, r.scale, r.data, r.seed): r for r in every_record}
+    lines = [_cells(evaluation, runs.get(evaluation.run_key)) for evaluation in evaluations]
+    return Grid("Further evaluations", _HEADER, lines)
 
 
 def _settings(evaluation: Evaluation) -> str:

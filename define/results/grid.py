@@ -140,11 +140,13 @@ def html(grid: Grid) -> str:
     Cells of columns of numbers have the class "number"; every text is escaped.
     """
     title = escape(grid.title)
-    columns = list(zip(*grid.rows, strict=True)) or [()] * len(grid.header)
-    numeric = [index > 0 and all(map(_NUMBER.match, cells)) for index, cells in enumerate(columns)]
-    head = _html_cells(grid.header, numeric, ["th"] * len(numeric), "col")
+    cells = [[cell.strip() for cell in row] for row in grid.rows]
+    columns = list(zip(*cells, strict=True)) or [()] * len(grid.header)
+    numeric = [i > 0 and all(map(_NUMBER.match, column)) for i, column in enumerate(columns)]
+    widths = [max((len(c.partition("±")[2]) for c in column), default=0) for column in columns]
+    head = _html_cells(grid.header, numeric, ["th"] * len(numeric), "col", [0] * len(numeric))
     tags = ["th", *["td"] * (len(numeric) - 1)]
-    body = [f"<tr>{_html_cells(row, numeric, tags, 'row')}</tr>" for row in grid.rows]
+    body = [f"<tr>{_html_cells(row, numeric, tags, 'row', widths)}</tr>" for row in cells]
     return "\n".join(
         [
             '<figure class="grid">',
@@ -163,13 +165,21 @@ def html(grid: Grid) -> str:
 
 
 def _html_cells(
-    cells: Sequence[str], numeric: Sequence[bool], tags: Sequence[str], scope: str
+    cells: Sequence[str],
+    numeric: Sequence[bool],
+    tags: Sequence[str],
+    scope: str,
+    widths: Sequence[int],
 ) -> str:
+    """The cells of one line; `widths` are the characters to keep free for what follows a ±."""
     parts = []
-    for cell, is_number, tag in zip(cells, numeric, tags, strict=True):
+    for cell, is_number, tag, width in zip(cells, numeric, tags, widths, strict=True):
         attributes = f' scope="{scope}"' if tag == "th" else ""
         attributes += ' class="number"' if is_number else ""
         text = escape(cell.strip()).replace("\n", "<br>")
+        if width:  # so that the numbers before it stand below each other
+            mean, sign, half = text.partition("±")
+            text = f'{mean}<span class="half" style="width: {width + 1}ch">{sign}{half}</span>'
         parts.append(f"<{tag}{attributes}>{text}</{tag}>")
     return "".join(parts)
 
@@ -186,7 +196,8 @@ th, td { padding: 0.2rem 0.6rem; text-align: left; vertical-align: bottom; white
 th[scope="row"] { font-weight: 400; }
 thead tr { border-bottom: 1px solid; }
 tbody tr { border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); }
-.number { text-align: right; }"""
+.number { text-align: right; }
+.half { display: inline-block; text-align: left; }"""
 
 
 def html_page(grids: Iterable[Grid]) -> str:

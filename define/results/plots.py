@@ -1,5 +1,6 @@
 """Curves of training and validation, drawn from run records; matplotlib is imported on use."""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -161,7 +162,7 @@ def learning_figure(
         axes = figure.subplots()
         _draw_panel(axes, found, _order(table, found), names, mark_best)
         axes.set_xlabel("updates")
-        axes.set_ylabel(label)
+        axes.set_ylabel(textwrap.fill(label, 28))
         figure.legend(loc="outside lower left", frameon=False, handlelength=3)
     return figure
 

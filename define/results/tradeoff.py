@@ -15,6 +15,7 @@ from define.results.style import (
     DASHES,
     GRID_COLOUR,
     MARKERS,
+    PAGE_WIDTH,
     STYLE,
     WIDTH,
     scale_axis,
@@ -112,8 +113,12 @@ def panels(
     return [*drawn, Panel(title, papers, _paper_points(table, papers))]
 
 
-def draw(table: str, drawn: Sequence[Panel], width: float = WIDTH) -> "Figure":
-    """A figure, `width` inches wide, with the panels of a table below each other."""
+def draw(table: str, drawn: Sequence[Panel], for_page: bool = False) -> "Figure":
+    """A figure with the panels of a table below each other.
+
+    Args:
+        for_page: narrow, and what the bars are is left to the caption.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -121,12 +126,15 @@ def draw(table: str, drawn: Sequence[Panel], width: float = WIDTH) -> "Figure":
     # Nothing lies between two controls: they are no series.
     joined = {series.label: series.joined for series in published.series(table)} | {CONTROL: False}
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, 0.6 + 3.4 * len(drawn)), layout="constrained")
+        figure = Figure(
+            figsize=(PAGE_WIDTH if for_page else WIDTH, 0.6 + 3.4 * len(drawn)),
+            layout="constrained",
+        )
         FigureCanvasAgg(figure)
         grid = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
         for axes, panel in zip(grid, drawn, strict=True):
             _draw_panel(axes, panel, joined)
-        _draw_legend(figure, list(joined))
+        _draw_legend(figure, list(joined), for_page)
         # Where a label is free can only be seen once the axes have their final place.
         figure.draw_without_rendering()
         for axes, panel in zip(grid, drawn, strict=True):
@@ -246,7 +254,7 @@ def score_label(metric: str) -> str:
     return PERPLEXITIES.get(metric) or f"BLEU on {metric.removesuffix('_bleu')}"
 
 
-def _draw_legend(figure: "Figure", order: Sequence[str]) -> None:
+def _draw_legend(figure: "Figure", order: Sequence[str], for_page: bool) -> None:
     """One legend for all panels, above them, where it covers no point."""
     handles = {}
     for axes in figure.axes:
@@ -258,9 +266,9 @@ def _draw_legend(figure: "Figure", order: Sequence[str]) -> None:
         [handles[label] for label in labels],
         labels,
         loc="outside upper center",
-        ncols=2 if figure.get_figwidth() >= WIDTH else 1,
+        ncols=1 if for_page else 2,
         frameon=False,
-        title="mean, bar from lowest to highest seed" if several else None,
+        title="mean, bar from lowest to highest seed" if several and not for_page else None,
     )
 
 

@@ -291,7 +291,8 @@ class _Tags(HTMLParser):
 
     def handle_data(self, data):
         if self.open:
-            self.open[-1][2] += data
+            inside = self.open[-1][0] == "span"  # part of the cell that it stands in
+            self.open[-2 if inside else -1][2] += data
 
     def texts(self, *tags):
         return [text for tag, _, text in self.elements if tag in tags]
@@ -311,6 +312,8 @@ def test_html_fragment():
         "c", "-", "not run", "", "-",
     ]  # fmt: skip
     assert ">x<br>y</th>" in text and "<b>" not in text
+    spans = [attributes for tag, attributes, _ in page.elements if tag == "span"]
+    assert spans == [{"class": "half", "style": "width: 5ch"}] * 2
     cells = [(tag, a) for tag, a, _ in page.elements if tag in ("th", "td")]
     assert cells[:2] == [("th", {"scope": "col"}), ("th", {"scope": "col", "class": "number"})]
     for line in (cells[5:10], cells[10:]):

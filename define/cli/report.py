@@ -1,0 +1,47 @@
+"""`define report`: one HTML page over everything that is recorded."""
+
+import argparse
+import sys
+from pathlib import Path
+
+DEFAULT = Path("reports") / "report.html"
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand `report`."""
+    parser = subparsers.add_parser(
+        "report",
+        help="write one HTML page over all recorded runs",
+        description="Writes a page that stands alone, without anything to download: the paper's "
+        "tables with our runs, the claims' answers, plots, environment, a link to each record.",
+        epilog="example: define report --scale mini --output reports/report.html",
+    )
+    parser.add_argument(
+        "--runs",
+        action="append",
+        metavar="DIR",
+        help="folder with run records; repeatable (default: runs and experiments)",
+    )
+    parser.add_argument(
+        "--scale",
+        action="append",
+        metavar="NAME",
+        help="only this scale; repeatable (default: those with runs)",
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", default=str(DEFAULT), help=f"default: {DEFAULT}"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the page and prints where it is.
+
+    Raises:
+        InputError: an unknown scale, a missing folder, or a malformed record.
+    """
+    from define.results.page import write_page
+
+    write_page(args.runs, args.output, args.scale)
+    print(f"wrote {args.output}", file=sys.stderr)
+    return 0
