@@ -1,7 +1,9 @@
 """A tiny corpus for tests that train, and a place of their own for what they leave."""
 
+import json
 import os
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,75 @@ def workplace(tmp_path, monkeypatch, data_root) -> Path:
     monkeypatch.setenv("DEFINE_RUNS", str(tmp_path / "runs"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+BLOCK = 32_768
+"""Bytes of a block of LevelDB's log format, in which wandb writes."""
+
+
+def wandb_records(path: Path) -> Iterator[Any]:
+    """The records of a .wandb file: its header of 7 bytes, then a log as LevelDB's."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, position, payload = path.read_bytes(), 7, b""
+    while position + 7 <= len(content):
+        left = BLOCK - position % BLOCK
+        _, length, kind = struct.unpack_from("<IHB", content, position)
+        if left < 7 or kind == 0:
+            position += left
+            continue
+        payload += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = Record()
+            record.ParseFromString(payload)
+            payload = b""
+            yield record
+
+
+def values(items) -> dict[str, Any]:
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+def wandb_run(path: Path) -> dict[str, Any]:
+    run: dict[str, Any] = {"history": [], "summary": {}, "exit_code": None}
+    for record in wandb_records(path):
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            about = record.run
+            run |= {"id": about.run_id, "name": about.display_name, "group": about.run_group}
+            run |= {"job_type": about.job_type, "tags": list(about.tags)}
+            run["config"] = values(about.config.update)
+        elif kind == "history":
+            row = values(record.history.item)
+            run["history"].append({k: v for k, v in row.items() if not k.startswith("_")})
+        elif kind == "summary":
+            run["summary"] |= values(record.summary.update)
+        elif kind == "exit":
+            run["exit_code"] = record.exit.exit_code
+    return run
+
+
+@pytest.fixture(scope="session")
+def wandb_runs() -> Callable[[Path], list[dict[str, Any]]]:
+    """What wandb keeps of its offline runs in a run folder, by start: (folder) -> one each."""
+    return lambda folder: [
+        wandb_run(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))
+    ]
+
+
+@pytest.fixture(scope="session")
+def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
+    """TensorBoard's curves of a run folder: (folder) -> name -> (step, value) as it reads them."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
+        accumulator = EventAccumulator(str(folder / "tensorboard"))
+        accumulator.Reload()
+        names = accumulator.Tags()["scalars"]
+        return {name: [(e.step, e.value) for e in accumulator.Scalars(name)] for name in names}
+
+    return read
 
 
 @pytest.fixture

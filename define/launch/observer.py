@@ -80,7 +80,7 @@ class RunObserver(Observer):
         record: the record so far; a resumed run goes on in it.
         max_update: length of the progress bar; 0 if it is not known.
         log_interval: updates between two lines of the journal.
-        tracker: gets every epoch's metrics too.
+        tracker: gets every line of training and every epoch's metrics too.
         quiet: no progress bar, one line per epoch.
     """
 
@@ -161,7 +161,7 @@ class RunObserver(Observer):
             self._note_training()
         self.note("validated", **{k: entry[k] for k in ("updates", "epoch", "valid", "averaged")})
         self.save()
-        self.tracker.log(entry)
+        self.tracker.validated(entry)
         self._bar.write(
             f"epoch {epoch:>3}  updates {entry['updates']:>6}  "
             f"train ppl {entry['train']['ppl']:8.2f}  "

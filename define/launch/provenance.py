@@ -1,5 +1,6 @@
 """What a number needs to be believed: code, versions, device and data behind it."""
 
+import os
 import platform
 import shlex
 import subprocess
@@ -12,6 +13,9 @@ from typing import Any
 import torch
 
 from define.results.records import without_places
+
+SWEEP = "DEFINE_SWEEP"
+"""Environment variable: the sweep, or search, that this process is a job of."""
 
 PACKAGES = ("define-reproduction", "torch", "fairseq-fixed", "hydra-core", "omegaconf", "numpy")
 
@@ -67,6 +71,7 @@ def versions() -> dict[str, str]:
 def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, Any]:
     """The `provenance` of a run record that begins now."""
     revision, dirty = commit()
+    sweep = os.environ.get(SWEEP)
     return {
         "commit": revision,
         "dirty": dirty,
@@ -79,4 +84,5 @@ def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, A
         | {key: corpus_meta[key] for key in PAIR_FACTS if key in corpus_meta},
         "started": now(),
         "finished": None,
+        **({"sweep": sweep} if sweep else {}),
     }

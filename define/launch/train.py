@@ -21,7 +21,7 @@ from define.launch.run_folder import (
     published_config,
     write_configs,
 )
-from define.launch.tracking import make_tracker
+from define.launch.tracking import Views, open_views
 from define.launch.workloads import Corpus, workload
 from define.results import records
 from define.tasks.observer import Observed, Observer
@@ -91,25 +91,28 @@ def _train(
     record["status"] = "running"
     write_configs(config, folder)
     records.write(path, record)
-    tracker = make_tracker(record, folder, config.wandb)
+    views = Views()
     observer = RunObserver(
         path,
         record,
         config.optimization.max_update,
         config.common.log_interval,
-        tracker,
+        views,
         quiet,
     )
     try:
-        observer.note("started", updates=_updates(config), commit=origin["commit"])
+        updates = _updates(config)
+        observer.note("started", updates=updates, commit=origin["commit"])
+        open_views(views, record, folder, config.wandb, config.tensorboard, updates)
         with _log_to(folder / "train.log"):
-            _run_fairseq(config, observer)
+            _run_fairseq(config, observer, updates)
         observer.close()
         record |= workload(config).score(config, corpus, quiet)
     except BaseException as error:
         record["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         observer.save()
         observer.note(record["status"], reason=str(error) or type(error).__name__)
+        views.stop(record)
         raise
     finally:
         observer.close()
@@ -117,7 +120,7 @@ def _train(
     record["provenance"]["finished"] = provenance.now()
     observer.save()
     observer.note("finished")
-    tracker.finish(record)
+    views.finish(record)
     return record
 
 
@@ -127,8 +130,8 @@ def _updates(config: DictConfig) -> int:
     return 0 if last is None else last["optimizer_history"][-1]["num_updates"]
 
 
-def _run_fairseq(config: DictConfig, observer: Observer) -> None:
-    if 0 < config.optimization.max_update <= _updates(config):
+def _run_fairseq(config: DictConfig, observer: Observer, updates: int) -> None:
+    if 0 < config.optimization.max_update <= updates:
         return  # fairseq would take one more step
     # fairseq keeps the best loss on a function, for the life of the process.
     vars(checkpoint_utils.save_checkpoint).pop("best", None)

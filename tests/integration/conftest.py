@@ -53,8 +53,8 @@ def interrupt_at(monkeypatch) -> Callable[[int], None]:
     def arm(update: int) -> None:
         updated = RunObserver.updated
 
-        def interrupted(self, number: int, tokens: int, lr: float) -> None:
-            updated(self, number, tokens, lr)
+        def interrupted(self, number: int, *facts) -> None:
+            updated(self, number, *facts)
             if number == update:
                 monkeypatch.setattr(RunObserver, "updated", updated)
                 raise KeyboardInterrupt
