@@ -66,12 +66,11 @@ def parameters(model_section: Mapping[str, Any], types: Types) -> dict[str, int]
 
 
 NAMESAKES = {
-    "1b": {"lstm_define": "table_1a/lstm_r5"},
     "1c": {"awd_lstm_finetune": "table_1c/awd_lstm"},
     "3": {"transformer_opennmt": "table_3/transformer"},
 }
-"""Table -> row -> the experiment of another row that has the same model: Table 1b quotes Table 1a,
-fine-tuning trains the same model again, the authors and OpenNMT have one recipe."""
+"""Table -> row -> the experiment of another row with the same model: fine-tuning trains it again,
+the authors and OpenNMT have one recipe."""
 
 
 def experiments(table: str) -> dict[str, str]:

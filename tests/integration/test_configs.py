@@ -17,11 +17,20 @@ from define.data.prepare import prepare
 from define.errors import InputError
 from define.launch.compose import SCALES, compose, configs_folder, fairseq_config
 from define.launch.counting import corpus_types, parameters
+from define.results import published
 
-EXPERIMENTS = sorted(
+ROWS = sorted(
     str(path.relative_to(configs_folder() / "experiment").with_suffix(""))
     for path in (configs_folder() / "experiment").glob("*/*.yaml")
 )
+SHARED = {
+    f"table_{table}/{row.row}"
+    for table in published.names()
+    for row in published.table(table)
+    if row.same_run
+}
+"""Rows that show another run; tests/launch/test_counting.py checks that they compose to it."""
+EXPERIMENTS = [row for row in ROWS if row not in SHARED]
 TABLES = sorted({experiment.partition("/")[0] for experiment in EXPERIMENTS})
 PAIR_CORPORA = ("grammar", "multi30k", "wmt14-en-de")
 PAPER_ROWS = ("table_1c/awd_lstm", "table_1c/awd_lstm_define")
@@ -79,7 +88,7 @@ def test_every_config_composes_and_takes_a_step(experiment, scale, wide_data, mo
     if experiment.startswith("table_3"):
         short = ["dataset.max_tokens=30", "run.tokens_per_update=30"]  # two batches
     config = compose([f"experiment={experiment}", f"scale={scale}", "common.cpu=true", *short])
-    assert f"{config.run.table}/{config.run.row}" == experiment.removeprefix("table_")
+    assert f"table_{config.run.table}/{config.run.row}" == experiment
     assert config.run.scale == scale
     assert list(config.optimization.lr) != [0.25]  # what fairseq takes where none is set
     trainer = build(config)
@@ -279,6 +288,11 @@ FREE = {
     "table_1c": {"map_dim"},
     "table_2": {"map_dim", "projected_dim", "model_dim", "inner_dim"},
     "table_3": {"map_dim"},
+    "table_4a": set(),
+    "table_4b": set(),
+    "table_5": {"map_dim"},
+    "table_6a": set(),
+    "table_6b": {"without_reduce"},
 }
 """Table -> what its rows differ in beside the unit and the learning rate."""
 
@@ -296,4 +310,4 @@ def test_the_rows_of_a_table_differ_in_the_input_and_the_learning_rate_alone(tab
         free = UNIT | FREE[table]
         plain["model"] = {k: v for k, v in plain["model"].items() if k not in free}
         shared.append(json.dumps(plain, sort_keys=True))
-    assert len(shared) > 1 and len(set(shared)) == 1
+    assert len(set(shared)) == 1
