@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from define import __version__
 from define.cli import (
     compare,
+    diff,
     doctor,
     evaluate,
     params,
@@ -22,7 +23,7 @@ from define.cli import (
 )
 from define.errors import InputError
 
-COMMANDS = (prepare, train, step, evaluate, translate, score, compare, report, params, doctor)
+COMMANDS = (prepare, train, step, evaluate, translate, score, compare, diff, report, params, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

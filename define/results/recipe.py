@@ -3,10 +3,23 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 PLACES = ("data_root", "runs_root", "threads", "wandb", "tensorboard")
 """Settings of a run that are not its recipe: a run may go on with others."""
+
+DERIVED = ("common.seed", "optimizer.lr", "lr_scheduler.lr")
+"""Keys that fairseq fills from others: `seed` and `optimization.lr`."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A leaf of two configs that differs; a value is None where a config does not have the key."""
+
+    key: str
+    old: Any
+    new: Any
 
 
 def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,14 +32,20 @@ def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in own.items() if k != "checkpoint"}
 
 
-def differences(old: Any, new: Any, key: str = "") -> list[str]:
-    """Sentences such as "model.depth was 7, is 3", for every leaf that differs."""
-    if isinstance(old, dict) and isinstance(new, dict):
+def changes(old: Any, new: Any, key: str = "") -> list[Change]:
+    """Every leaf that differs, by dotted key in order. An empty section counts as a missing one."""
+    if all(value is None or isinstance(value, dict) for value in (old, new)):
+        old, new = old or {}, new or {}
         found = []
         for name in sorted(old.keys() | new.keys()):
-            found += differences(old.get(name), new.get(name), f"{key}.{name}".lstrip("."))
+            found += changes(old.get(name), new.get(name), f"{key}.{name}".lstrip("."))
         return found
-    return [] if old == new else [f"{key} was {old}, is {new}"]
+    return [] if old == new else [Change(key, old, new)]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Sentences such as "model.depth was 7, is 3", for every leaf that differs."""
+    return [f"{found.key} was {found.old}, is {found.new}" for found in changes(old, new)]
 
 
 def digest(config: Mapping[str, Any]) -> str:

@@ -1,0 +1,160 @@
+"""`define diff`: where the config of a run departs from the paper's recipe."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from define.errors import InputError
+from define.results import grid, published, records
+from define.results.compare import SCALES
+from define.results.grid import Grid, print_terminal
+from define.results.recipe import DERIVED, Change, changes, comparable
+from define.results.records import RunRecord
+from define.results.render import ABSENT
+
+DESCRIPTION = """\
+Shows, section by section, the keys in which the config of a run differs from the paper's recipe of
+its row. Where the run was kept and who watched it is left out, and so are the keys that follow
+from others.
+
+  define diff runs/table_1c/awd_lstm/mini/ptb/seed_1
+  define diff runs/table_1c/awd_lstm/mini/ptb/seed_1 --against mini
+  define diff runs/table_1c/awd_lstm/mini/ptb/seed_1/record.json --format markdown
+  define diff RUN --against OTHER_RUN
+"""
+LONGEST = 36
+"""Characters of a value on one line of a table."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand `diff`."""
+    parser = subparsers.add_parser(
+        "diff",
+        help="compare the config of a run with the paper's recipe",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run_path", metavar="RUN", help="a run's folder, or its record.json")
+    parser.add_argument(
+        "--against",
+        default="paper",
+        metavar="SCALE|RUN",
+        help="another scale's recipe of the row, or another run (default: %(default)s)",
+    )
+    parser.add_argument("--format", choices=[*grid.FORMATS, "json"], default="terminal")
+    parser.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="short for --format json"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the differences; none is fine too.
+
+    Raises:
+        InputError: a record is missing or malformed, or the row has no config.
+    """
+    record = _record(args.run_path)
+    if args.against in SCALES:
+        against, other = f"scale {args.against}", recipe(record, args.against)
+    else:
+        other_record = _record(args.against)
+        against, other = _name(other_record), other_record.config
+    found = differing(other, record.config)
+    if args.format == "json":
+        json.dump(_plain(record, against, found), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    elif args.format == "terminal":
+        print_terminal([_grid(record, against, found)], sys.stdout)
+    else:
+        sys.stdout.write(grid.FORMATS[args.format]([_grid(record, against, found)]))
+    return 0
+
+
+def _record(path: str) -> RunRecord:
+    file = Path(path)
+    file = file / records.FILE_NAME if file.is_dir() else file
+    if not file.is_file():
+        raise InputError(
+            f"{path!r} is neither a run's folder nor its {records.FILE_NAME}; name one, or with "
+            f"--against a scale: {', '.join(SCALES)}"
+        )
+    return records.read(file)
+
+
+def recipe(record: RunRecord, scale: str) -> Mapping[str, Any]:
+    """The config of the run's row and seed at a scale, as a record holds it.
+
+    Raises:
+        InputError: the row has no config.
+    """
+    # Composing needs fairseq, which two records do without.
+    from define.launch.compose import compose
+    from define.launch.run_folder import published_config
+
+    table, row = record.table, record.row
+    for entry in published.table(table):
+        if entry.row == row and entry.same_run:
+            table, row = entry.same_run
+    experiment = f"experiment=table_{table}/{row}"
+    return published_config(compose([experiment, f"scale={scale}", f"seed={record.seed}"]))
+
+
+def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+    """The leaves of two configs that differ, without bookkeeping and keys that follow from others.
+
+    The configs are as records hold them.
+    """
+    return [c for c in changes(comparable(old), comparable(new)) if c.key not in DERIVED]
+
+
+def _name(record: RunRecord) -> str:
+    return (
+        f"Table {record.table}, {record.row}, scale {record.scale}, data {record.data}, "
+        f"seed {record.seed}"
+    )
+
+
+def _grid(record: RunRecord, against: str, found: Sequence[Change]) -> Grid:
+    """One line per key, the keys of a section below each other."""
+    old = against if against.startswith("scale") else "other run"
+    lines = [[change.key, _cell(change.old), _cell(change.new)] for change in found]
+    notes = [] if found else ["The recipes are the same."]
+    if any(ABSENT in line for line in lines):
+        notes.append(f"{ABSENT}: not set, or unknown to the version that wrote it.")
+    return Grid(f"{_name(record)}, against {against}", ["key", old, "this run"], lines, notes)
+
+
+def _cell(value: Any) -> str:
+    """The value as text, cut into lines where it is long."""
+    if value is None:
+        return ABSENT
+    if not isinstance(value, list):
+        return str(value)
+    # A learning rate per epoch is a list of many equal ones.
+    runs = [(item, len(list(same))) for item, same in groupby(value)]
+    items = [
+        f"{count} x {item}" if count > 2 else ", ".join([f"{item}"] * count) for item, count in runs
+    ]
+    lines = [""]
+    for item in items:
+        if lines[-1] and len(lines[-1]) + len(item) > LONGEST:
+            lines.append("")
+        lines[-1] += ", " * bool(lines[-1]) + item
+    return "[" + ",\n".join(lines) + "]"
+
+
+def _plain(record: RunRecord, against: str, found: Sequence[Change]) -> dict[str, Any]:
+    return {
+        "table": record.table,
+        "row": record.row,
+        "scale": record.scale,
+        "data": record.data,
+        "seed": record.seed,
+        "against": against,
+        "differences": [{"key": c.key, "against": c.old, "run": c.new} for c in found],
+    }
