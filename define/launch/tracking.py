@@ -96,7 +96,10 @@ class WandbTracker(Tracker):
 
         online = mode == "online"
         if online and not wandb.login(prompt=False, verify=False):
-            raise RuntimeError("nobody is logged in; `wandb login`, or take wandb=offline")
+            raise RuntimeError(
+                "nobody is logged in, or WANDB_MODE forbids it; "
+                "`wandb login`, or take wandb=offline"
+            )
         origin = record["provenance"]
         table, scale = f"table_{record['table']}", record["scale"]
         corpus = origin["data"]["name"]

@@ -256,8 +256,8 @@ def test_online_without_a_login_trains_on(tmp_path):
     done = track("online", tmp_path)
     assert (done.returncode, done.stdout) == (0, "trained to the end\n")
     assert done.stderr == (
-        "define: wandb shows no more of this run (nobody is logged in; `wandb login`, or take "
-        "wandb=offline); it goes on\n"
+        "define: wandb shows no more of this run (nobody is logged in, or WANDB_MODE forbids it; "
+        "`wandb login`, or take wandb=offline); it goes on\n"
     )
 
 
