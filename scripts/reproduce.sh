@@ -10,21 +10,25 @@ known=$(cd "$root/configs/experiment" && echo table_*)
 
 usage() {
   cat <<TEXT
-usage: scripts/reproduce.sh [TABLE ...] [options]
+usage: scripts/reproduce.sh [all | TABLE ...] [options]
 
-For each TABLE: prepares its corpus, trains every row (finished rows stay, interrupted ones go on),
-prints the comparison with the paper, and writes a report with plots. A table that fails does not
-stop the others. What is missing on this machine is set up first.
+Prepares the corpora, trains every row of each TABLE in one sweep (finished rows stay, interrupted
+ones go on, a row that fails does not stop the others), prints the comparison with the paper, and
+writes the reports: one page over everything, one folder per table. What is missing on this machine
+is set up first. The exit code is 0 if every row is finished.
 
 Without a TABLE: the demonstration. Table 1c's comparison, briefly, on English text that comes with
 Python; nothing is downloaded. Takes a few minutes on 2 CPU cores.
 
+  all                every table
   TABLE              one of: $known
   --scale SCALE      paper (GPU, days), mini (minutes per row; default) or smoke (seconds)
   --seeds N          train seeds 1 to N of each row (default: 1; at scale paper, as published)
+  --jobs N           rows that train at once, one CPU thread each if several (default: one per CPU
+                     core; at scale paper one per GPU)
   --source FOLDER    where the corpora's files lie, each in a subfolder of its name, instead of
                      downloading them (default: the environment variable DEFINE_DATA_SOURCE)
-  --dry-run          show the resolved configs, parameters and cost; needs no corpus, trains nothing
+  --dry-run          list the rows with their parameters and cost; needs no corpus, trains nothing
   --quiet            no progress bars
   KEY=VALUE          further Hydra overrides, for every row
 
@@ -38,21 +42,23 @@ fail() {
   exit 2
 }
 
-tables=() overrides=() flags=() prepare=() scale=mini seeds="" dry=""
+tables=() overrides=() flags=() prepare=() scale=mini seeds="" jobs="" dry=""
 while (($#)); do
   case $1 in
-    --scale | --seeds | --source)
+    --scale | --seeds | --jobs | --source)
       (($# > 1)) || fail "$1 needs a value; see scripts/reproduce.sh --help."
       case $1 in
         --scale) scale=$2 ;;
         --seeds) seeds=$2 ;;
+        --jobs) jobs=$2 ;;
         --source) prepare+=(--source "$(realpath -- "$2")") ;;
       esac
       shift
       ;;
-    --dry-run) dry=1 flags+=(--dry-run) ;;
+    --dry-run) dry=1 ;;
     --quiet) flags+=(--quiet) prepare+=(--quiet) ;;
     -h | --help) usage && exit ;;
+    all) read -ra tables <<<"$known" ;;
     table_*) tables+=("$1") ;;
     *=*) overrides+=("$1") ;;
     *) fail "'$1' is neither a table, an option nor KEY=VALUE; see scripts/reproduce.sh --help." ;;
@@ -60,51 +66,50 @@ while (($#)); do
   shift
 done
 [[ $seeds =~ ^([1-9][0-9]*)?$ ]] || fail "--seeds is '$seeds' but must be a number from 1 on."
-seeds=${seeds:+seed=range(1,$((seeds + 1)))}
+[[ $jobs =~ ^([1-9][0-9]*)?$ ]] || fail "--jobs is '$jobs' but must be a number from 1 on."
 [[ $scale =~ ^(paper|mini|smoke)$ ]] || fail "--scale is '$scale'; take paper, mini or smoke."
 for table in "${tables[@]}"; do
   [[ -d $root/configs/experiment/$table ]] ||
     fail "there is no table '$table'; the tables here are: $known."
 done
-
-"$root/scripts/setup.sh"
-cd "$root"
-define() { "$python" -m define "$@"; }
-
 if ((${#tables[@]} == 0)); then
   tables=(table_1c)
   overrides=(data=python_docs +budget=demonstration "${overrides[@]}")
 fi
 
-runs=${DEFINE_RUNS:-runs} reports=${DEFINE_REPORTS:-reports}
+"$root/scripts/setup.sh"
+cd "$root"
+define() { "$python" -m define "$@"; }
 
-# reproduce TABLE: all of one table; returns the exit code of the last command that failed.
-reproduce() {
-  local table=$1 rows corpora corpus code=0
-  rows=$(cd configs/experiment && printf '%s,' "$table"/*.yaml | sed 's/\.yaml//g; s/,$//')
-  local sweep=("experiment=$rows" "scale=$scale" "${overrides[@]}")
-  if [[ -z $dry ]]; then
-    corpora=$(define train -m --corpora "${sweep[@]}") || return
-    for corpus in $corpora; do
-      define prepare "$corpus" "${prepare[@]}" || return
-    done
-  fi
-  define train -m "${flags[@]}" "${sweep[@]}" ${seeds:+"$seeds"} || code=$?
-  if [[ -n $dry ]] || ((code == interrupted)); then return "$code"; fi
-  for corpus in $corpora; do
-    define compare --table "${table#table_}" --scale "$scale" --data "$corpus" --runs "$runs" \
-      --report "$reports/$table/$scale/$corpus" || code=$?
-  done
-  return "$code"
-}
+rows=$(cd configs/experiment && printf '%s\n' "${tables[@]/%//*.yaml}")
+rows=$(cd configs/experiment && ls $rows | sed 's/\.yaml$//' | paste -sd, -)
+sweep=("experiment=$rows" "scale=$scale")
+if [[ $seeds ]]; then flags+=(--seeds "1-$seeds"); fi
+if [[ $dry ]]; then
+  define train -m --dry-run "${flags[@]}" "${sweep[@]}" "${overrides[@]}"
+  exit
+fi
 
-interrupted=130 failed=0 failures=()
-for table in "${tables[@]}"; do
-  reproduce "$table" || {
-    failed=$?
-    ((failed != interrupted)) || exit "$failed"
-    failures+=("$table")
-  }
+code=0
+corpora=$(define train -m --corpora "${sweep[@]}" "${overrides[@]}")
+for corpus in $corpora; do
+  define prepare "$corpus" "${prepare[@]}" || code=$? # its rows will say that it is missing
 done
-((failed == 0)) || printf 'error: failed: %s\n' "${failures[*]}" >&2
-exit "$failed"
+
+if [[ -z $jobs && $scale == paper ]]; then
+  jobs=$( (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
+fi
+((${jobs:=$(nproc)} < 2)) || sweep+=(hydra/launcher=joblib "hydra.launcher.n_jobs=$jobs" threads=1)
+define train -m "${flags[@]}" "${sweep[@]}" "${overrides[@]}" || code=$?
+interrupted=130
+((code != interrupted)) || exit "$code"
+
+runs=${DEFINE_RUNS:-runs} reports=${DEFINE_REPORTS:-reports}
+shown=()
+for table in "${tables[@]}"; do shown+=(--table "${table#table_}"); done
+if [[ -d $runs ]]; then
+  define compare "${shown[@]}" --scale "$scale" --runs "$runs" || code=$?
+  define report --scale "$scale" --runs "$runs" --output "$reports/report.html" \
+    --tables "$reports" || code=$?
+fi
+exit "$code"

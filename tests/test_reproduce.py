@@ -5,9 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from define.results import published
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,37 +30,58 @@ def _reproduce(places, *arguments, root=ROOT):
     )
 
 
-@pytest.mark.slow
-def test_smoke_scale_trains_every_row_once_and_prints_the_table(places):
-    first = _reproduce(places, "table_1c", "--scale", "smoke", "--quiet", "threads=1")
-    assert first.returncode == 0, first.stderr
-    assert "Table 1c, scale smoke, data python_docs: perplexity" in first.stdout
-    runs = Path(places["DEFINE_RUNS"])
-    paths = sorted(runs.rglob("record.json"))
-    experiments = sorted((ROOT / "configs" / "experiment" / "table_1c").glob("*.yaml"))
-    assert [path.parts[-5] for path in paths] == [path.stem for path in experiments]
-    for path in paths:
-        record = json.loads(path.read_text())
-        assert record["status"] == "finished"
-        assert f"{record['final']['test']['ppl']:.2f}" in first.stdout
-    report = Path(places["DEFINE_REPORTS"]) / "table_1c" / "smoke" / "python_docs"
-    assert "# Table 1c" in (report / "README.md").read_text(encoding="utf-8")
-    assert (report / "valid_ppl.png").stat().st_size > 10_000
-    assert f"wrote {report / 'README.md'}" in first.stderr
-
-    written = {path: path.stat().st_mtime_ns for path in paths}
-    second = _reproduce(places, "table_1c", "--scale", "smoke", "--quiet", "threads=1")
-    assert second.returncode == 0, second.stderr
-    assert {path: path.stat().st_mtime_ns for path in paths} == written
+@pytest.fixture(scope="module")
+def everything(places):
+    """All tables at scale smoke from prepared data: (the process, its seconds)."""
+    define = [sys.executable, "-m", "define", "prepare", "--quiet"]
+    for corpus in ("python_docs", "grammar"):
+        subprocess.run([*define, corpus], env={**os.environ, **places}, check=True)
+    begin = time.monotonic()
+    process = _reproduce(places, "all", "--scale", "smoke")
+    return process, time.monotonic() - begin
 
 
 @pytest.mark.slow
-def test_paper_scale_dry_run_shows_recipe_and_sizes(places):
-    shown = _reproduce(places, "table_1c", "--scale", "paper", "--dry-run")
+def test_all_tables_take_less_than_ten_minutes_at_scale_smoke(everything, places):
+    process, seconds = everything
+    assert process.returncode == 0, process.stderr
+    assert seconds < 600
+    records = [json.loads(p.read_text()) for p in Path(places["DEFINE_RUNS"]).rglob("record.json")]
+    assert {record["status"] for record in records} == {"finished"}
+    shared = {
+        f"{t}/{row.row}" for t in published.names() for row in published.table(t) if row.same_run
+    }
+    experiments = (ROOT / "configs" / "experiment").glob("table_*/*.yaml")
+    rows = {f"{path.parent.name.removeprefix('table_')}/{path.stem}" for path in experiments}
+    assert {f"{record['table']}/{record['row']}" for record in records} == rows - shared
+    assert len(records) == len(rows - shared)
+    reports = Path(places["DEFINE_REPORTS"])
+    page = (reports / "report.html").read_text(encoding="utf-8")
+    for table in published.names():
+        assert f"Table {table}, scale smoke" in process.stdout
+        assert f"Table {table}" in page
+        (readme,) = (reports / f"table_{table}").glob("smoke/*/README.md")
+        assert f"wrote {readme}" in process.stderr
+        assert f"# Table {table}: " in readme.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_same_command_again_trains_nothing(everything, places):
+    written = {p: p.stat().st_mtime_ns for p in Path(places["DEFINE_RUNS"]).rglob("record.json")}
+    again = _reproduce(places, "table_4a", "table_4b", "--scale", "smoke")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("is finished") == 6
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+@pytest.mark.slow
+def test_the_paper_scale_is_counted_without_data(tmp_path):
+    own = {f"DEFINE_{name}": str(tmp_path / name) for name in ("DATA", "RUNS", "REPORTS")}
+    shown = _reproduce(own, "table_1c", "table_4a", "--scale", "paper", "--dry-run")
     assert shown.returncode == 0, shown.stderr
-    for text in ("24,221,600", "20,920,224", "seed: 141", "weight_dropout: 0.5", "nonmono: 5"):
-        assert text in shown.stdout
-    assert not list(Path(places["DEFINE_RUNS"]).rglob("paper/**/record.json"))
+    for count in ("24,221,600", "20,920,224", "42,863,882", "39,688,970"):
+        assert count in shown.stdout
+    assert not list(tmp_path.rglob("*"))
 
 
 def _clone(folder: Path, rows: tuple[str, ...]) -> Path:
@@ -78,47 +102,26 @@ def _clone(folder: Path, rows: tuple[str, ...]) -> Path:
 
 
 @pytest.mark.slow
-def test_two_tables_each_to_its_report_though_a_row_fails(places, tmp_path):
+def test_a_row_that_fails_stops_no_other(places, everything, tmp_path):
     rows = ("table_1a/lstm_r2", "table_1a/lstm_r3", "table_2/txl_64")
     root = _clone(tmp_path / "clone", rows)
     bad = root / "configs" / "experiment" / "table_1a" / "lstm_r3.yaml"
     bad.write_text(bad.read_text(encoding="utf-8") + "  layers: 0\n", encoding="utf-8")
     own = {name: str(tmp_path / name) for name in ("DEFINE_RUNS", "DEFINE_REPORTS")}
     own |= {"DEFINE_DATA": places["DEFINE_DATA"], "DEFINE_CONFIGS": str(root / "configs")}
-    tables = ("table_1a", "table_2")
-    options = ("--scale", "smoke", "--quiet", "threads=1")
-    result = _reproduce(own, *tables, *options, root=root)
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1] == "error: failed: table_1a"
-    assert "define: layers = 0 must be at least 1" in result.stderr
+    result = _reproduce(own, "all", "--scale", "smoke", "--quiet", root=root)
+    assert result.returncode == 1
+    assert "layers = 0 must be at least 1" in result.stderr
     found = {
         "/".join(path.parts[-6:-1])
         for path in Path(own["DEFINE_RUNS"]).rglob("record.json")
         if json.loads(path.read_text(encoding="utf-8"))["status"] == "finished"
     }
     assert found == {f"{row}/smoke/python_docs/seed_1" for row in (rows[0], rows[2])}
-    for table in tables:
+    for table in ("table_1a", "table_2"):
         report = Path(own["DEFINE_REPORTS"]) / table / "smoke" / "python_docs"
-        text = (report / "README.md").read_text(encoding="utf-8")
-        assert f"# Table {table.removeprefix('table_')}" in text
-        assert (report / "valid_ppl.png").is_file() and "](valid_ppl.png)" in text
-        assert (
-            f"Table {table.removeprefix('table_')}, scale smoke, data python_docs" in result.stdout
-        )
-
-
-@pytest.mark.slow
-def test_the_full_recipes_of_two_tables_need_no_data(tmp_path):
-    rows = ("table_1a/lstm_r1", "table_2/txl_64_define")
-    root = _clone(tmp_path / "clone", rows)
-    own = {f"DEFINE_{name}": str(tmp_path / name) for name in ("DATA", "RUNS", "REPORTS")}
-    own["DEFINE_CONFIGS"] = str(root / "configs")
-    shown = _reproduce(own, "table_1a", "table_2", "--scale", "paper", "--dry-run", root=root)
-    assert shown.returncode == 0, shown.stderr
-    for text in ("bptt: 140", "23,357,440", "bptt: 150", "max_update: 200000", "267,735 types"):
-        assert text in shown.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["RUNS", "clone"]
-    assert not list(tmp_path.rglob("record.json"))
+        assert (report / "README.md").is_file() and (report / "valid_ppl.png").is_file()
+    assert (Path(own["DEFINE_REPORTS"]) / "report.html").is_file()
 
 
 FAKE_PYTHON = """\
@@ -126,8 +129,8 @@ FAKE_PYTHON = """\
 shift 2  # -m define
 echo "$*" >>"$CALLS"
 case $* in
-  "train -m --corpora "*table_1a*) echo wikitext-2 ;;
-  "train -m --corpora "*) echo ptb && echo python_docs ;;
+  "train -m --corpora "*) echo wikitext-2 && echo ptb ;;
+  "train -m "*) mkdir -p "$DEFINE_RUNS" ;;
 esac
 case $* in $FAILS) exit "$CODE" ;; esac
 """
@@ -146,88 +149,80 @@ def scripted(tmp_path):
     python.chmod(0o755)
     calls = tmp_path / "calls"
 
-    def run(fails: str, code: int, *arguments: str):
+    def run(fails: str, code: int, *arguments: str, **environment: str):
         calls.write_text("", encoding="utf-8")
         own = {"DEFINE_VENV": str(tmp_path / "venv"), "CALLS": str(calls), "CODE": str(code)}
         own |= {"FAILS": fails, "DEFINE_RUNS": "runs", "DEFINE_REPORTS": "reports"}
+        own |= environment
         process = _reproduce(own, *arguments, root=root)
         return process, calls.read_text(encoding="utf-8").splitlines()
 
     return run
 
 
-LSTM = [
-    "train -m --corpora experiment=table_1a/lstm_r1 scale=mini",
+ROWS = "experiment=table_1a/lstm_r1,table_1c/awd_lstm scale=mini"
+CALLS = [
+    f"train -m --corpora {ROWS}",
     "prepare wikitext-2",
-    "train -m experiment=table_1a/lstm_r1 scale=mini",
-    "compare --table 1a --scale mini --data wikitext-2 --runs runs "
-    "--report reports/table_1a/mini/wikitext-2",
-]
-AWD_LSTM = [
-    "train -m --corpora experiment=table_1c/awd_lstm scale=mini",
     "prepare ptb",
-    "prepare python_docs",
-    "train -m experiment=table_1c/awd_lstm scale=mini",
-    *(
-        f"compare --table 1c --scale mini --data {corpus} --runs runs "
-        f"--report reports/table_1c/mini/{corpus}"
-        for corpus in ("ptb", "python_docs")
-    ),
+    f"train -m {ROWS} hydra/launcher=joblib hydra.launcher.n_jobs=3 threads=1",
+    "compare --table 1a --table 1c --scale mini --runs runs",
+    "report --scale mini --runs runs --output reports/report.html --tables reports",
 ]
 
 
-def test_each_table_has_its_own_corpora(scripted):
-    process, calls = scripted("nothing", 0, "table_1a", "table_1c")
+def test_all_tables_are_one_sweep_and_end_in_the_report(scripted):
+    process, calls = scripted("nothing", 0, "all", "--jobs", "3")
     assert (process.returncode, process.stderr) == (0, "")
-    assert calls == LSTM + AWD_LSTM
+    assert calls == CALLS
 
 
 @pytest.mark.parametrize(
     ("fails", "code", "done"),
     [
-        ("*--corpora*1a*", 2, LSTM[:1]),
-        ("prepare*wikitext*", 2, LSTM[:2]),
-        ("train*-m*experiment=table_1a*", 7, LSTM[:1]),
-        ("train*-m?experiment=table_1a*", 7, LSTM),
-        ("compare*1a*", 3, LSTM),
+        ("*--corpora*", 2, CALLS[:1]),
+        ("prepare*wikitext*", 2, CALLS),
+        ("train*-m?experiment*", 1, CALLS),
+        ("compare*", 3, CALLS),
+        ("report*", 3, CALLS),
+        ("train*-m?experiment*", 130, CALLS[:4]),
     ],
 )
-def test_a_table_that_fails_does_not_stop_the_others(fails, code, done, scripted):
-    process, calls = scripted(fails, code, "table_1a", "table_1c")
-    assert process.returncode == code
-    assert process.stderr == "error: failed: table_1a\n"
-    assert calls == done + AWD_LSTM
-
-
-def test_the_exit_code_is_that_of_the_last_failure(scripted):
-    process, calls = scripted("train*-m?experiment*", 9, "table_1a", "table_1c")
-    assert process.returncode == 9
-    assert process.stderr == "error: failed: table_1a table_1c\n"
-    assert calls == LSTM + AWD_LSTM
-
-
-def test_an_interruption_stops_all(scripted):
-    process, calls = scripted("train*-m?experiment=table_1a*", 130, "table_1a", "table_1c")
-    assert process.returncode == 130
-    assert calls == LSTM[:3]
+def test_what_follows_a_failure(fails, code, done, scripted):
+    process, calls = scripted(fails, code, "table_1a", "table_1c", "--jobs", "3")
+    assert (process.returncode, calls) == (code, done)
 
 
 def test_arguments_reach_the_commands(scripted, tmp_path):
     arguments = ["--seeds", "3", "--scale", "paper", "--quiet", "--source", str(tmp_path), "a.b=1"]
-    process, calls = scripted("nothing", 0, "table_1a", *arguments)
+    process, calls = scripted("nothing", 0, "table_1a", "--jobs", "1", *arguments)
     assert process.returncode == 0
-    assert calls[:3] == [
+    assert calls[:2] + calls[3:4] == [
         "train -m --corpora experiment=table_1a/lstm_r1 scale=paper a.b=1",
         f"prepare wikitext-2 --quiet --source {tmp_path}",
-        "train -m --quiet experiment=table_1a/lstm_r1 scale=paper a.b=1 seed=range(1,4)",
+        "train -m --quiet --seeds 1-3 experiment=table_1a/lstm_r1 scale=paper a.b=1",
     ]
     process, calls = scripted("nothing", 0, "table_1a", "--dry-run", "--scale", "paper")
     assert process.returncode == 0
     assert calls == ["train -m --dry-run experiment=table_1a/lstm_r1 scale=paper"]
 
 
+def test_as_many_rows_at_once_as_there_are_cores_or_gpus(scripted, tmp_path):
+    cores = int(subprocess.run(["nproc"], capture_output=True, text=True).stdout)
+    _, calls = scripted("nothing", 0, "table_1a")
+    assert ("joblib" in calls[3]) == (cores > 1)
+    assert cores == 1 or f"hydra.launcher.n_jobs={cores} threads=1" in calls[3]
+    (tmp_path / "bin").mkdir()
+    listing = tmp_path / "bin" / "nvidia-smi"
+    listing.write_text("#!/bin/sh\nprintf 'GPU 0\\nGPU 1\\nGPU 2\\nGPU 3\\nGPU 4\\n'\n")
+    listing.chmod(0o755)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    _, calls = scripted("nothing", 0, "table_1a", "--scale", "paper", PATH=path)
+    assert "hydra.launcher.n_jobs=5" in calls[3]
+
+
 def test_the_demonstration_needs_no_argument(scripted):
-    process, calls = scripted("nothing", 0)
+    process, calls = scripted("nothing", 0, "--jobs", "1")
     assert process.returncode == 0
     assert calls[3] == (
         "train -m experiment=table_1c/awd_lstm scale=mini data=python_docs +budget=demonstration"

@@ -31,11 +31,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--output", metavar="FILE", default=str(DEFAULT), help=f"default: {DEFAULT}"
     )
+    parser.add_argument(
+        "--tables", metavar="DIR", help="write each table's own report too, DIR/table_T/SCALE/DATA"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the page and prints where it is.
+    """Writes the page, then the reports of the tables, and prints where they are.
 
     Raises:
         InputError: an unknown scale, a missing folder, or a malformed record.
@@ -44,4 +47,9 @@ def run(args: argparse.Namespace) -> int:
 
     write_page(args.runs, args.output, args.scale)
     print(f"wrote {args.output}", file=sys.stderr)
+    if args.tables:
+        from define.results.report import write_reports
+
+        for folder in write_reports(args.runs, Path(args.tables), args.scale):
+            print(f"wrote {folder / 'README.md'}", file=sys.stderr)
     return 0
