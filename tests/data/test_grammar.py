@@ -9,13 +9,21 @@ import numpy as np
 import pytest
 
 from define.data import grammar
-from define.data.grammar import (
+from define.data.grammar import drawing
+from define.data.grammar.drawing import endless, zipf_weights
+from define.data.grammar.lexicon import AMBIGUOUS_EVERY, SIZES, Lexicon
+from define.data.grammar.phrases import Clause, Coordination, Linked, NounPhrase, Place, Sentence
+from define.data.grammar.source import realise_source
+from define.data.grammar.speaker import Speaker
+from define.data.grammar.target import realise_target
+from define.data.grammar.words import (
     ACCUSATIVE,
     AND,
     BECAUSE,
     BUT,
     COPULA,
     DATIVE,
+    DETERMINERS,
     FEMININE,
     FUTURE,
     IF,
@@ -26,26 +34,22 @@ from define.data.grammar import (
     PAST,
     PLURAL,
     PRESENT,
+    QUESTION_AUXILIARIES,
     SINGULAR,
     SOME,
+    SOURCE_OF,
+    SOURCE_RELATIVE,
+    SOURCE_TO,
+    SUBORDINATORS,
+    THAT,
     THE,
     THIS,
     A,
-    Clause,
-    Coordination,
-    Lexicon,
-    Linked,
-    NounPhrase,
-    Place,
     Preposition,
-    Sentence,
-    Speaker,
     Word,
     make_adjective,
     make_noun,
     make_verb,
-    realise_source,
-    realise_target,
 )
 from define.errors import InputError
 
@@ -270,7 +274,7 @@ def test_splits_and_seeds_differ():
 
 def test_the_text_does_not_depend_on_the_blocks(monkeypatch):
     whole = list(grammar.build({"train": 200})["train"])
-    monkeypatch.setattr(grammar, "BLOCK", 7)
+    monkeypatch.setattr(drawing, "BLOCK", 7)
     assert list(grammar.build({"train": 200})["train"]) == whole
 
 
@@ -357,10 +361,10 @@ def test_source_forms_are_of_one_word_only(lexicon):
             for form in (verb.source_bare, *verb.source[:4])
         ]
         + [word.source for word in (*lexicon.prepositions, *lexicon.times)]
-        + [word.source for word in set(grammar.DETERMINERS[0] + grammar.DETERMINERS[1]) if word]
-        + [word.source for word in (AND, OR, BUT, grammar.THAT, *grammar.SUBORDINATORS)]
-        + [*grammar.QUESTION_AUXILIARIES]
-        + [grammar.SOURCE_OF, grammar.SOURCE_TO, grammar.SOURCE_RELATIVE]
+        + [word.source for word in set(DETERMINERS[0] + DETERMINERS[1]) if word]
+        + [word.source for word in (AND, OR, BUT, THAT, *SUBORDINATORS)]
+        + [*QUESTION_AUXILIARIES]
+        + [SOURCE_OF, SOURCE_TO, SOURCE_RELATIVE]
     )
     assert forms.most_common(1)[0][1] == 1
     assert len(forms) > 2 * 4_000 + 2 * 1_500 + 5 * 1_800
@@ -370,10 +374,10 @@ def test_lexicon_sizes_and_ambiguous_verbs(lexicon):
     sizes = {valency: len(verbs) for valency, verbs in lexicon.verbs.items()}
     sizes |= {"noun": len(lexicon.nouns), "adjective": len(lexicon.adjectives)}
     sizes |= {"preposition": len(lexicon.prepositions), "time": len(lexicon.times)}
-    assert sizes == grammar.SIZES
+    assert sizes == SIZES
     verbs = lexicon.verbs["transitive"]
     ambiguous = [verb.target[False].finite[0] != verb.target[True].finite[0] for verb in verbs]
-    assert sum(ambiguous) == len(verbs) / grammar.AMBIGUOUS_EVERY
+    assert sum(ambiguous) == len(verbs) / AMBIGUOUS_EVERY
     genders = Counter(noun.gender for noun in lexicon.nouns)
     assert min(genders.values()) > 0.2 * len(lexicon.nouns)
 
@@ -385,7 +389,7 @@ class Analyser:
     """Finds noun phrases in target text: determiner, noun, adjectives, with what each can be."""
 
     def __init__(self, lexicon: Lexicon):
-        self.determiners = self._agreeing(grammar.DETERMINERS[0] + grammar.DETERMINERS[1])
+        self.determiners = self._agreeing(DETERMINERS[0] + DETERMINERS[1])
         self.adjectives = self._agreeing(lexicon.adjectives)
         self.nouns: dict[str, set] = {}
         self.last: dict[str, set] = {}
@@ -505,7 +509,7 @@ def test_source_verbs_agree_in_number(pairs, lexicon):
         for verb in verbs
         for place, form in enumerate(verb.source[:4])
     }
-    determiners = {word.source for words in grammar.DETERMINERS for word in words if word}
+    determiners = {word.source for words in DETERMINERS for word in words if word}
     seen = Counter()
     for source, _ in pairs:
         first, second, third = source.rstrip(".?").split()[:3]
@@ -533,8 +537,8 @@ def test_stems_follow_zipfs_law(pairs, lexicon):
 
 def test_draws_follow_the_weights():
     kinds, count = 300, 200_000
-    weights = grammar.zipf_weights(kinds)
-    draw = grammar.endless(range(kinds), weights, (7,))
+    weights = zipf_weights(kinds)
+    draw = endless(range(kinds), weights, (7,))
     found = np.bincount([draw() for _ in range(count)], minlength=kinds)
     expected = count * np.array(weights) / sum(weights)
     # Chi-square with 299 degrees of freedom: mean 299, standard deviation 24.5.
