@@ -106,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
     if args.claims:
         answers = claims.answers(found, args.scale, args.table, margin)
         if not answers:
-            names = {table: None for claim in published.claims() for table in claim.pairs}
+            claimed = {table for claim in published.claims() for table in claim.pairs}
+            names = [name for name in published.names() if name in claimed]
             raise InputError(
                 f"no claim rests on table {', '.join(tables)}; take one of {', '.join(names)}"
             )
