@@ -1,6 +1,7 @@
 """The report of a table: README.md, results, plots and records in one folder, by code only."""
 
 import hashlib
+import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from define.results import (
     chapters,
     claims,
     evaluations,
+    journal,
     pairs,
     plots,
     published,
@@ -44,7 +46,8 @@ def write_report(
 
     A `notes.md` in `output` is included as it is; the search trials below its folder `search`, the
     paper-scale steps below `steps`, the further evaluations below `evaluations` and the tests below
-    `significance` become tables. With a record go the hypotheses of its headline translation.
+    `significance` become tables. With a record go its journal's curves and the
+    hypotheses of its headline translation.
     Equal records give equal files, byte for byte.
 
     Args:
@@ -111,6 +114,28 @@ def write_report(
     _write(output / "README.md", "\n\n".join(block.strip("\n") for block in blocks) + "\n")
 
 
+def write_reports(
+    folders: Sequence[str | Path] | None, output: Path, scales: Sequence[str] | None = None
+) -> list[Path]:
+    """The report of every table with runs, one folder per scale and corpus.
+
+    Args:
+        folders, scales: as in `write_report`.
+    Returns:
+        the folders written, `output`/table_T/SCALE/CORPUS.
+    Raises:
+        InputError: as `write_report`.
+    """
+    found, written = records.find(folders), []
+    for table in published.names():
+        of = of_table(table, found)
+        for scale, data in dict.fromkeys((record.scale, record.data) for record in of):
+            if scales is None or scale in scales:
+                written.append(output / f"table_{table}" / scale / data)
+                write_report(table, folders, written[-1], [scale], [data])
+    return written
+
+
 def _image(figure: "Figure", output: Path, stem: str, caption: str) -> str:
     """Saves the figure as .png and .svg; returns the Markdown that shows it."""
     for suffix in (".png", ".svg"):
@@ -155,6 +180,16 @@ def _keep_record(record: RunRecord, hypotheses: Mapping[Path, bytes], output: Pa
     for relative, content in hypotheses.items():
         with atomic_write(folder / relative, "wb") as stream:
             stream.write(content)
+    _keep_journal(record.path.parent, folder)
+
+
+def _keep_journal(source: Path, target: Path) -> None:
+    """Copies a run's curves; why an attempt failed is of that machine only."""
+    events = journal.read(source / journal.FILE_NAME)
+    kept = [event for event in events if event["event"] in ("started", "trained", "validated")]
+    if kept:
+        lines = (json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
+        _write(target / journal.FILE_NAME, "".join(lines))
 
 
 def _keep_trials(source: Path, target: Path) -> None:

@@ -138,7 +138,7 @@ def draw(table: str, drawn: Sequence[Panel], for_page: bool = False) -> "Figure"
         # Where a label is free can only be seen once the axes have their final place.
         figure.draw_without_rendering()
         for axes, panel in zip(grid, drawn, strict=True):
-            _place_labels(axes, panel.points, joined)
+            _place_labels(axes, panel.points, joined, fontsize=9 if for_page else 8)
     return figure
 
 
@@ -273,7 +273,10 @@ def _draw_legend(figure: "Figure", order: Sequence[str], for_page: bool) -> None
 
 
 def _place_labels(
-    axes: "Axes", points: Mapping[str, Sequence[Point]], joined: Mapping[str, bool]
+    axes: "Axes",
+    points: Mapping[str, Sequence[Point]],
+    joined: Mapping[str, bool],
+    fontsize: float,
 ) -> None:
     """Names each point where the name covers no mark, line or earlier name, as near as it goes."""
     figure = axes.figure
@@ -287,7 +290,7 @@ def _place_labels(
                 xytext=(0, 0),
                 textcoords="offset points",
                 color=colour,
-                fontsize=8,
+                fontsize=fontsize,
             )
             # Else the layout would move the axes, and with them the places found free.
             text.set_in_layout(False)

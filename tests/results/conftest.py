@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from define.results import records
+from define.files import write_json
+from define.results import journal, page, published, records
 from define.results.schema import TRANSLATED
 
 SETS = {"val": 1_014, "test_2016_flickr": 1_000, "newstest2014": 2_737, "newstest2017": 3_004}
@@ -165,13 +166,13 @@ def _put(folder: Path, **values) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> Callable[..., dict]:
     """A function that makes a valid record; its options are the fields that tests vary."""
     return _make_record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def put() -> Callable[..., Path]:
     """A function that writes a valid record below a folder and returns the file."""
     return _put
@@ -206,7 +207,7 @@ def _make_step(
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_step() -> Callable[..., dict]:
     """A function that makes a valid step record."""
     return _make_step
@@ -339,3 +340,75 @@ def mini_runs(tmp_path: Path) -> Path:
         curve = (280.0, 150.0, 119.0 + seed)
         _put(folder, row="awd_lstm_wide", seed=seed, curve=curve, test_ppl=115.0 + seed)
     return folder
+
+
+WIDTHS = {1024: 256, 1536: 384, 2048: 512}
+"""k of the paper's Table 5 -> that of the runs."""
+
+
+def _put_curves(record: Path, updates: int) -> None:
+    """A journal beside the record: training loss every tenth of the updates, two validations."""
+    path = record.with_name(journal.FILE_NAME)
+    journal.append(path, {"event": "started", "updates": 0, "commit": "0" * 40})
+    for step in range(1, 11):
+        event = {"epoch": 1, "updates": updates * step // 10}
+        journal.append(path, {"event": "trained", **event, "train": _loss(1000.0 / step)})
+        if step in (5, 10):
+            journal.append(path, {"event": "validated", **event, "valid": _loss(1200.0 / step)})
+    journal.append(path, {"event": "finished"})
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory) -> Path:
+    """A folder of every kind of record: several scales, corpora, devices, seeds and states."""
+    folder = tmp_path_factory.mktemp("everything") / "experiments"
+    table = folder / "table_1a"
+    language = {"table": "1a", "data": "wikitext-2"}
+    for index, row in enumerate(("lstm_r1", "lstm_r2", "lstm_r3", "lstm_r4")):
+        for seed in (1, 2, 3):
+            last = 350.0 - 12 * index + 3 * seed
+            values = {"curve": (600.0, 420.0, last), "ms_per_update": 60.0 + 9 * index + seed}
+            values |= {"test_ppl": last - 20, "define_parameters": 90_000 * index}
+            _put_curves(_put(table / "mini", row=row, seed=seed, **language, **values), 1980)
+    _put(table / "mini", row="lstm_r5", status="running", curve=(500.0,), **language)
+    _put(table / "smoke", row="lstm_r1", scale="smoke", table="1a", data="python_docs")
+    (table / "README.md").write_text("# Table 1a\n")
+    write_json(table / "steps" / "lstm_r2.json", _make_step())
+    write_json(folder / "table_1b" / "evaluations" / "cache.json", _make_evaluation())
+    other = _make_record("awd_lstm_define_with_a_long_name", seed=2, ms_per_update=9.5)
+    other["provenance"] |= {"device": "NVIDIA H100", "dirty": True}
+    other["provenance"]["data"]["sha256"] = {"train.npy": "a" * 64, "valid.npy": "b" * 64}
+    records.write(folder / "table_1c" / "other" / "record.json", other)
+    for row in ("awd_lstm", "awd_lstm_define", "awd_lstm_define_with_a_long_name"):
+        _put(folder / "table_1c", row=row, curve=(300.0, 150.0, 110.0 + len(row)))
+    _put(folder / "table_1c", row="awd_lstm", scale="paper", status="interrupted", curve=())
+    for index, row in enumerate(published.table("2")):
+        config = {"model": {"map_dim": row.raw["n"] // 4}}
+        perplexity = {"test_ppl": 220.0 + 7 * index, "curve": (500.0, 300.0, 240.0 + 7 * index)}
+        size = {"define_parameters": 450_000 * index}
+        _put(folder, table="2", row=row.row, data="wikitext-2", config=config, **perplexity, **size)
+    for row in published.table("5"):
+        depth, width = row.raw["N"], WIDTHS[row.raw["k"]]
+        config = {"model": {"map_dim": row.raw["n"] // 4, "depth": depth, "expand_dim": width}}
+        perplexity = 400.0 - 5 * depth - width / 20
+        place, slug = row.same_run or ("5", row.row)
+        run = {"table": place, "row": slug, "data": "wikitext-2", "config": config}
+        run |= {"curve": (perplexity + 20,), "test_ppl": perplexity}
+        run |= {"define_parameters": 1000 * depth * width}
+        _put_curves(_put(folder, **run), 600)
+    for row in ("transformer", "transformer_define", "transformer_linear"):
+        for seed in (1, 2):
+            bleu = 30.0 + len(row) % 7 + seed
+            ways = {"beam_5": (BEAM, {"val": bleu - 1.5, "test_2016_flickr": bleu})}
+            size = 0 if row == "transformer" else 300_000
+            run = {"table": "3", "row": row, "seed": seed, "data": "multi30k"}
+            _put(folder, **run, translations=ways, define_parameters=size)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def written_page(everything) -> Path:
+    """The page over `everything`, in a folder beside it."""
+    output = everything.parent / "reports" / "report.html"
+    page.write_page([everything], output)
+    return output

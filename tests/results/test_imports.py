@@ -5,9 +5,9 @@ import sys
 
 CODE = """
 import sys
-import define.cli.compare, define.cli.params, define.results.report
-import define.results.plots, define.results.tradeoff
-print([name for name in ("torch", "fairseq", "matplotlib") if name in sys.modules])
+import define.cli.compare, define.cli.params, define.cli.report, define.results.report
+import define.results.page, define.results.plots, define.results.tradeoff
+print([name for name in ("torch", "fairseq", "matplotlib", "jinja2") if name in sys.modules])
 """
 
 

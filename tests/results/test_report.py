@@ -5,6 +5,7 @@ import json
 import pytest
 
 from define.errors import InputError
+from define.results import journal
 from define.results.report import write_report
 
 
@@ -78,6 +79,23 @@ def test_report_can_be_regenerated_from_its_own_records(here, mini_runs):
     mini_runs.rename(here / "gone")
     write_report("1c", None, output)
     assert _files(output) == first
+
+
+def test_a_records_curves_go_with_it(here, put):
+    path = put(here / "runs").with_name(journal.FILE_NAME)
+    for event in (
+        {"event": "started", "updates": 0, "commit": "0" * 40},
+        {"event": "trained", "updates": 50, "train": {"nll": 6.0, "ppl": 403.4}},
+        {"event": "failed", "reason": f"no space left in {here}"},
+    ):
+        journal.append(path, event)
+    write_report("1c", None, "out")
+    copy = here / "out/records/awd_lstm/mini/ptb/seed_1/journal.jsonl"
+    assert journal.read(copy) == journal.read(path)[:2]
+    first = _files(here / "out")
+    write_report("1c", ["out"], "out")
+    assert _files(here / "out").keys() == first.keys()
+    assert copy.read_bytes() == first["records/awd_lstm/mini/ptb/seed_1/journal.jsonl"]
 
 
 def test_no_folder_of_this_machine_is_named(here, mini_runs, tmp_path_factory):
