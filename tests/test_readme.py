@@ -1,4 +1,4 @@
-"""The README's commands are what the project understands."""
+"""The commands and links of README.md and experiments/README.md are what the project has."""
 
 import re
 import shlex
@@ -10,11 +10,12 @@ import pytest
 from define.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md")
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
 
 
 def _commands() -> list[list[str]]:
@@ -23,6 +24,13 @@ def _commands() -> list[list[str]]:
 
 
 COMMANDS = _commands()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    own = [link for link in links if not link.startswith("https://")]
+    assert own and [link for link in own if not (page.parent / link).is_file()] == []
 
 
 def test_every_command_of_the_readme_is_of_a_known_kind():
@@ -36,11 +44,11 @@ def test_every_command_of_the_readme_is_of_a_known_kind():
 )
 def test_define_commands(words):
     args = build_parser().parse_args(words[1:])
-    if words[1] in ("train", "step"):
-        from define.cli.train import jobs
+    if words[1] in ("train", "step", "search"):
         from define.launch.compose import compose
+        from define.launch.sweep import split
 
-        for job in jobs(args.overrides):
+        for job in split(args.overrides)[1]:
             config = compose(job)
             assert f"experiment=table_{config.run.table}/{config.run.row}" in job
 

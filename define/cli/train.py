@@ -93,8 +93,10 @@ def _multirun(args: argparse.Namespace) -> int:
     from define.launch.sweep import corpora, plan, seeds_override
 
     if args.seeds is not None:
-        if any(word.partition("=")[0] == "seed" for word in args.overrides):
-            raise InputError(f"--seeds {args.seeds} and seed=... say the same; give one of them")
+        for word in args.overrides:
+            if word.startswith("seed="):
+                both = f"--seeds {args.seeds} and {word}"
+                raise InputError(f"{both} both choose seeds; give one of them")
         args.overrides.append(seeds_override(args.seeds))
     if args.corpora:
         print(*corpora(args.overrides), sep="\n")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +27,8 @@ from define.launch.train import check_recipe
 from define.results import sweeps
 from define.results.recipe import digest
 
-LOCAL = ("BasicLauncher", "JoblibLauncher", "LocalLauncher")
-"""Hydra's launchers whose jobs run on this machine."""
+ONE_BY_ONE, SLURM = "BasicLauncher", "SlurmLauncher"
+"""Hydra's launchers that are not as the others."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,21 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
         InputError: no job can run, two jobs would train different configs in one folder, an
             override cannot be read, the name is no file name, or Hydra refuses its overrides.
     """
-    own, split = _split(overrides)
+    own, each = split(overrides)
     launcher = _launcher(own)
-    planned = [_planned(number, job) for number, job in enumerate(split, start=1)]
+    if launcher == SLURM and not (shutil.which("sbatch") and shutil.which("srun")):
+        raise InputError(
+            "the launcher needs SLURM's sbatch and srun, and one is not there; start the sweep "
+            "where they are, or take hydra/launcher=joblib"
+        )
+    planned = [_planned(number, job) for number, job in enumerate(each, start=1)]
     configs = [p.config for p in planned if p.config is not None]
     if not any(p.fault is None for p in planned):
         raise InputError(planned[0].fault)
     unique = _without_repetitions(planned)
     runs = Path(configs[0].runs_root).resolve()
     unique = [replace(p, job=_below(runs, p.job, i)) for i, p in enumerate(unique, start=1)]
-    name = default_name(split) if name is None else name
+    name = default_name(each) if name is None else name
     if re.fullmatch(r"\w[\w.+-]*", name) is None:
         raise InputError(f"--name {name!r} is no file name; take letters, digits, '.', '-', '_'")
     return Plan(name, runs, unique, len(planned) - len(unique), own, launcher)
@@ -94,12 +100,16 @@ def corpora(overrides: Sequence[str]) -> list[str]:
     Raises:
         InputError: a job cannot be composed.
     """
-    _, split = _split(overrides)
-    return list(dict.fromkeys(compose(job).run.corpus for job in split))
+    _, each = split(overrides)
+    return list(dict.fromkeys(compose(job).run.corpus for job in each))
 
 
-def _split(overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """The overrides of Hydra's own config, and those of each job."""
+def split(overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """The overrides of Hydra's own config, and those of each job.
+
+    Raises:
+        InputError: an override that Hydra cannot read.
+    """
     own = [word for word in overrides if re.match(r"[+~]*hydra[./]", word)]
     return own, jobs([word for word in overrides if word not in own])
 
@@ -135,15 +145,15 @@ def seeds_override(text: str) -> str:
     return f"seed={','.join(map(str, dict.fromkeys(found)))}"
 
 
-def default_name(split: Sequence[Sequence[str]]) -> str:
+def default_name(each: Sequence[Sequence[str]]) -> str:
     """Tables and scale, and a hash of the jobs: the same jobs find their sweep again."""
-    words = [word.partition("=") for job in split for word in job]
+    words = [word.partition("=") for job in each for word in job]
     tables = [value.split("/")[0] for key, _, value in words if key == "experiment"]
     scales = [value for key, _, value in words if key == "scale"]
     tables, scales = list(dict.fromkeys(tables)), list(dict.fromkeys(scales))
     stem = [*(tables if len(tables) < 3 else [f"{len(tables)}_tables"]), *scales] or ["sweep"]
     readable = re.sub(r"[^\w.-]+", "_", "-".join(stem))
-    whole = json.dumps([list(job) for job in split])
+    whole = json.dumps([list(job) for job in each])
     return f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 

@@ -123,14 +123,14 @@ class _SweepJob:
             if isinstance(error, Exception):  # submitit's, when the time is up
                 return
             raise
-        self._note_end(ended, time.monotonic() - begin)
+        self._note_end(ended, time.monotonic() - begin, device)
 
     @property
     def title(self) -> str:
         return f"define train {' '.join(self.job.overrides)}"
 
-    def _note_end(self, ended: Ended, seconds: float) -> None:
-        fields = {"exit_code": ended.code, "seconds": seconds}
+    def _note_end(self, ended: Ended, seconds: float, device: str | None) -> None:
+        fields = {"exit_code": ended.code, "seconds": seconds, "device": device}
         if ended.code == 0:
             self.note("finished", **fields)
         elif ended.code in (INTERRUPTED, -signal.SIGTERM, -signal.SIGINT):

@@ -13,7 +13,7 @@ from define.errors import InputError
 from define.launch import devices
 from define.launch.compose import configs_folder
 from define.launch.job import end_with_the_parent, override
-from define.launch.sweep import Plan
+from define.launch.sweep import ONE_BY_ONE, SLURM, Plan
 from define.launch.sweep_job import ELSEWHERE
 from define.results import journal, sweeps
 from define.results.summary import summary
@@ -107,7 +107,7 @@ class _Launch:
 
     def __init__(self, plan: Plan, sweep: Sweep, invocation: str, quiet: bool):
         self.plan, self.sweep, self.invocation = plan, sweep, invocation
-        self.one_by_one = plan.launcher == "BasicLauncher"
+        self.one_by_one = plan.launcher == ONE_BY_ONE
         self.quiet = quiet or not self.one_by_one
         self.log = sweep.folder / "launcher.log"
         self._told = len(journal.read(sweep.journal))
@@ -171,20 +171,20 @@ class _Launch:
         """A line for every job that started or ended; the terminal shows a single one itself."""
         for event in [] if self.one_by_one else self._news():
             job = self.sweep.job(event["job"])
-            record = sweeps.finished_record(self.sweep, job)
-            text = event["event"]
-            if event.get("device"):
-                text += f" on device {event['device']}"
-            if text == "finished" and record is not None:
+            text, device = event["event"], event.get("device")
+            record = sweeps.finished_record(self.sweep, job) if text == "finished" else None
+            if record is not None:
                 text += f": {summary(record)}"
             elif "reason" in event:
                 text += f": {event['reason']}"
+            elif device:
+                text += f" on device {device}"
             _tell(self.sweep, job, text)
 
     def _stop(self, process: subprocess.Popen) -> None:
         """Asks the jobs to end, and waits until they have saved."""
         handlers = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
-        if self.plan.launcher == "SlurmLauncher":
+        if self.plan.launcher == SLURM:
             process.terminate()
             process.wait()
             message = (

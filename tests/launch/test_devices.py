@@ -1,0 +1,113 @@
+"""Devices are held by one job at a time, in this process and in others."""
+
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from define.errors import InputError
+from define.launch import devices
+from define.launch.devices import Stopped, take, visible
+
+HOLD = """
+import sys
+from define.launch.devices import take
+with take(int(sys.argv[1]), sys.argv[2].split(",")) as names:
+    print(",".join(names), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_locks(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(devices, "PAUSE_S", 0.02)
+
+
+@pytest.fixture
+def hold():
+    """(wanted, "0,1") -> a process that holds devices until its input ends, and their names."""
+    processes = []
+
+    def start(wanted, among):
+        command = [sys.executable, "-c", HOLD, str(wanted), among]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, **pipes)
+        processes.append(process)
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [("0,1", ["0", "1"]), (" GPU-8a , 3", ["GPU-8a", "3"]), ("", []), ("-1", [])],
+)
+def test_visible_devices_are_those_of_the_environment(listed, expected, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert visible() == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"), [("echo 0; echo 1", ["0", "1"]), ("echo no driver; exit 9", [])]
+)
+def test_without_the_variable_they_are_those_of_nvidia_smi(script, expected, monkeypatch, tmp_path):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert visible() == expected
+
+
+def test_each_of_two_jobs_has_its_own_and_the_third_waits_for_the_first(hold):
+    first, one = hold(1, "0,1")
+    _, other = hold(1, "0,1")
+    assert {one, other} == {"0", "1"}
+    looks = []
+
+    def free_the_first_at_the_second_look():
+        looks.append(None)
+        if len(looks) == 2:
+            first.kill()
+            first.wait()
+        return False
+
+    with take(1, ["0", "1"], free_the_first_at_the_second_look) as names:
+        assert names == [one]
+    assert len(looks) >= 2
+
+
+def test_several_devices_are_taken_together_or_not_at_all(hold):
+    _, one = hold(1, "0,1,2")
+    assert one == "0"
+    with take(2, ["0", "1", "2"]) as names:
+        assert names == ["1", "2"]
+    with pytest.raises(Stopped):
+        with take(3, ["0", "1", "2"], lambda: True):
+            pass
+    _, free = hold(2, "1,2")  # the vain try holds none back
+    assert free == "1,2"
+
+
+def test_more_than_there_are_is_one_sentence():
+    with pytest.raises(InputError, match="= 3 devices are more than the 2 of this machine"):
+        with take(3, ["0", "1"]):
+            pass
+
+
+def test_without_any_device_a_job_computes_on_the_processor():
+    with take(1, []) as names:
+        assert names == []
+
+
+def test_an_allocation_of_slurm_numbers_its_devices_for_itself(hold, monkeypatch):
+    hold(1, "0")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with take(1, ["0"]) as names:
+        assert names == ["0"]
