@@ -17,13 +17,29 @@ from define.cli import (
     prepare,
     report,
     score,
+    search,
+    status,
     step,
     train,
     translate,
 )
 from define.errors import InputError
 
-COMMANDS = (prepare, train, step, evaluate, translate, score, compare, diff, report, params, doctor)
+COMMANDS = (
+    prepare,
+    train,
+    status,
+    search,
+    step,
+    evaluate,
+    translate,
+    score,
+    compare,
+    diff,
+    report,
+    params,
+    doctor,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

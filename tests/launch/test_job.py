@@ -6,7 +6,7 @@ import time
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from define.launch.job import Job, busy, override, run_job
+from define.launch.job import Ended, Job, busy, override, run_job
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,8 @@ def test_a_job_that_is_asked_to_end_says_so(workplace):
     assert ended.reason == "interrupted; the same command goes on from here"
     assert not busy(log)
     assert not busy(workplace / "no.log")
+
+
+@pytest.mark.parametrize(("code", "interrupted"), [(130, True), (-9, True), (2, False), (1, False)])
+def test_whoever_is_killed_is_interrupted(code, interrupted):
+    assert Ended(code, "").interrupted is interrupted
