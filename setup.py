@@ -27,6 +27,7 @@ INSTALL_REQUIRES = [
 EXTRAS_REQUIRE = {
     "dev": [
         "pytest>=8",  # the test runner
+        "pytest-xdist>=3.5",  # and as many of it as there are cores
         "ruff>=0.6",  # linter and formatter
     ],
     "track": [
