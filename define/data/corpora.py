@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from define.files import sha256
 SPLITS = ("train", "valid", "test")
 DICTIONARY = "dict.txt"
 META = "meta.json"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -203,9 +205,18 @@ def get_spec(name: str) -> CorpusSpec:
     Raises:
         InputError: no corpus has that name.
     """
-    if name not in REGISTRY:
-        raise InputError(f"There is no corpus {name!r}; choose one of {', '.join(REGISTRY)}.")
-    return REGISTRY[name]
+    return chosen(name, REGISTRY, "corpus")
+
+
+def chosen(name: str, registry: Mapping[str, T], kind: str) -> T:
+    """The entry of that name.
+
+    Raises:
+        InputError: none has it; `kind` says of what.
+    """
+    if name not in registry:
+        raise InputError(f"There is no {kind} {name!r}; choose one of {', '.join(registry)}.")
+    return registry[name]
 
 
 @dataclass(frozen=True)

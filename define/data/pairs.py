@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from define.data import grammar, wmt
-from define.data.corpora import explained, read_meta
+from define.data.corpora import chosen, explained, read_meta
 from define.data.source import Parallel, PublishedFile, Side
 from define.errors import InputError
 
@@ -269,9 +269,7 @@ def get_pairs(name: str) -> PairSpec:
     Raises:
         InputError: no parallel corpus has that name.
     """
-    if name not in PAIRS:
-        raise InputError(f"There is no parallel corpus {name!r}; choose one of {', '.join(PAIRS)}.")
-    return PAIRS[name]
+    return chosen(name, PAIRS, "parallel corpus")
 
 
 @dataclass(frozen=True)

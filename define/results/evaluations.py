@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,8 @@ def read(path: str | Path) -> Evaluation:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
     path = Path(path)
-    value = schema.read_json(path, "evaluation", _REMEDY)
-    schema.validate(value, _check, path, _REMEDY)
-    names = [field.name for field in fields(Evaluation) if field.name != "path"]
-    return Evaluation(path=path, **{name: value[name] for name in names})
+    value = schema.read_checked(path, "evaluation", _check, _REMEDY)
+    return schema.filled(Evaluation, path, value)
 
 
 def read_evaluations(folder: Path, table: str) -> list[Evaluation]:

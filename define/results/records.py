@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -211,9 +211,7 @@ def read(path: str | Path) -> RunRecord:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
     path = Path(path)
-    record = read_plain(path)
-    names = [field.name for field in fields(RunRecord) if field.name in record]
-    return RunRecord(path=path, **{name: record[name] for name in names})
+    return schema.filled(RunRecord, path, read_plain(path))
 
 
 def find(

@@ -4,9 +4,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from define.errors import InputError
 from define.results.published import PARTS
@@ -55,6 +55,8 @@ CORPUS = {"name": str, "sha256": MapOf(str), "tokens": MapOf(int), "types": int}
 PAIR_CORPUS = {"pairs": MapOf(int), "source_types": int}
 """What `provenance.data` of a pair corpus has as well; its other counts are the target's."""
 
+T = TypeVar("T")
+
 
 class Fault(Exception):
     """A field that breaks a rule; becomes an InputError once the file is known."""
@@ -97,6 +99,23 @@ def read_json(path: Path, kind: str, remedy: str) -> Any:
         raise InputError(
             f"{path} is not a {kind}: it is not valid JSON ({error}); {remedy}"
         ) from error
+
+
+def read_checked(path: Path, kind: str, check: Callable[[Any], None], remedy: str) -> Any:
+    """The contents of a JSON file that has passed `check`.
+
+    Raises:
+        InputError: as `read_json` and `validate`.
+    """
+    value = read_json(path, kind, remedy)
+    validate(value, check, path, remedy)
+    return value
+
+
+def filled(form: type[T], path: Path, value: Mapping[str, Any]) -> T:
+    """A dataclass with `path` and those of its other fields that the file has."""
+    names = {field.name for field in fields(form)} & value.keys() - {"path"}
+    return form(path=path, **{name: value[name] for name in names})
 
 
 def check_shape(value: Any, shape: Any, field: str = "") -> None:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,8 @@ def read(path: str | Path) -> Significance:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
     path = Path(path)
-    remedy = "run define score again"
-    value = schema.read_json(path, "significance test", remedy)
-    schema.validate(value, _check, path, remedy)
-    names = [field.name for field in fields(Significance) if field.name != "path"]
-    return Significance(path=path, **{name: value[name] for name in names})
+    value = schema.read_checked(path, "significance test", _check, "run define score again")
+    return schema.filled(Significance, path, value)
 
 
 def read_tests(folder: Path) -> list[Significance]:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar
@@ -187,12 +187,8 @@ def read(path: str | Path) -> StepRecord:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
     path = Path(path)
-    remedy = "run define step again"
-    value = schema.read_json(path, "step record", remedy)
-    schema.validate(value, _check, path, remedy)
-    form = _form(value)
-    names = [field.name for field in fields(form) if field.name != "path"]
-    return form(path=path, **{name: value[name] for name in names})
+    value = schema.read_checked(path, "step record", _check, "run define step again")
+    return schema.filled(_form(value), path, value)
 
 
 def read_steps(folder: Path, table: str) -> list[StepRecord]:

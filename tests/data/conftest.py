@@ -4,11 +4,13 @@ import dataclasses
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from define.data import corpora
+from define.data.pairs import PAIRS, EvaluationSet, PairSpec
 
 TOY_TEXT = {
     "toy.train.txt": "a b a c\n b  a \nc c d\n",
@@ -48,6 +50,31 @@ def change_toy(toy, monkeypatch):
         monkeypatch.setitem(corpora.REGISTRY, "toy", changed)
 
     return change
+
+
+@pytest.fixture
+def register_pairs(monkeypatch) -> Callable[..., PairSpec]:
+    """Registers a parallel corpus with the evaluation sets NAME_valid and NAME_test.
+
+    (name, split -> sentence pairs, pieces of its subwords) -> what is known about it.
+    """
+
+    def register(name: str, texts: dict[str, list[tuple[str, str]]], pieces: int) -> PairSpec:
+        spec = PairSpec(
+            name=name,
+            title=name.capitalize().replace("-", " "),
+            licence="None.",
+            source="xa",
+            target="xb",
+            sets=tuple(EvaluationSet(f"{name}_{split}", split) for split in ("valid", "test")),
+            subwords="sentencepiece",
+            pieces=pieces,
+            generate=lambda: texts,
+        )
+        monkeypatch.setitem(PAIRS, name, spec)
+        return spec
+
+    return register
 
 
 @pytest.fixture

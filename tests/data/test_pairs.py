@@ -6,7 +6,7 @@ import pytest
 
 from define.data import pairs
 from define.data.corpora import REGISTRY
-from define.data.pairs import PAIRS, EvaluationSet, PairSpec, get_pairs, load
+from define.data.pairs import PAIRS, get_pairs, load
 from define.data.prepare_pairs import prepare_pairs
 from define.data.subwords import KINDS
 from define.errors import InputError
@@ -60,21 +60,10 @@ def test_unknown_corpus():
 
 
 @pytest.fixture
-def corpus(monkeypatch, tmp_path):
+def corpus(register_pairs, tmp_path):
     """A generated corpus, prepared."""
     text = [(f"a{n} b\rc", f"ä{n}\u2028 o") for n in range(50)]
-    spec = PairSpec(
-        name="odd",
-        title="Odd",
-        licence="None.",
-        source="xa",
-        target="xb",
-        sets=(EvaluationSet("odd_valid", "valid"), EvaluationSet("odd_test", "test")),
-        subwords="sentencepiece",
-        pieces=40,
-        generate=lambda: {"train": text, "valid": text[:3], "test": text[3:5]},
-    )
-    monkeypatch.setitem(PAIRS, "odd", spec)
+    register_pairs("odd", {"train": text, "valid": text[:3], "test": text[3:5]}, pieces=40)
     return prepare_pairs("odd", tmp_path / "odd", quiet=True)
 
 

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from define.cli.prepare import add_parser
-from define.data.pairs import PAIRS, EvaluationSet, PairSpec, load
+from define.data.pairs import PairSpec, load
 from define.errors import InputError
 
 
@@ -30,22 +30,11 @@ def test_summary_and_folder(toy, toy_source, tmp_path, capsys):
 
 
 @pytest.fixture
-def toy_pairs(monkeypatch) -> PairSpec:
+def toy_pairs(register_pairs) -> PairSpec:
     """Registers the parallel corpus "toy-pairs", with a pair that is left out."""
     text = [(f"a{n} b", f"x{n}") for n in range(30)]
-    spec = PairSpec(
-        name="toy-pairs",
-        title="Toy pairs",
-        licence="None.",
-        source="xa",
-        target="xb",
-        sets=(EvaluationSet("toy_valid", "valid"), EvaluationSet("toy_test", "test")),
-        subwords="sentencepiece",
-        pieces=30,
-        generate=lambda: {"train": [*text, ("", "x")], "valid": text[:2], "test": text[:3]},
-    )
-    monkeypatch.setitem(PAIRS, "toy-pairs", spec)
-    return spec
+    texts = {"train": [*text, ("", "x")], "valid": text[:2], "test": text[:3]}
+    return register_pairs("toy-pairs", texts, pieces=30)
 
 
 def test_summary_of_a_parallel_corpus(toy_pairs, tmp_path, capsys):
