@@ -28,7 +28,7 @@ ALLOWED: dict[str, tuple[set[str] | None, set[str] | None]] = {
         {"core", "data"} | BASE,
         {"torch", "numpy", "tqdm", "sacrebleu", "sacremoses"},
     ),
-    "results": (BASE, {"yaml", "rich", "matplotlib"}),
+    "results": (BASE, {"yaml", "rich", "matplotlib", "jinja2"}),
     **{
         part: ({"core", "data"} | FAIRSEQ_PARTS | BASE, {"torch", "numpy", "fairseq", "omegaconf"})
         for part in FAIRSEQ_PARTS

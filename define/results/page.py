@@ -37,7 +37,6 @@ from define.results.render import ABSENT, number
 from define.results.steps import StepRecord
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
     from matplotlib.figure import Figure
 
 TEMPLATE = "page.html.j2"
@@ -54,7 +53,7 @@ SCALES = {
 class Picture:
     """A figure of the page and what stands below it."""
 
-    svg: "Markup"
+    svg: str
     caption: str
 
 
@@ -90,11 +89,11 @@ class Section:
     rows: int
     runs_finished: int
     runs: int
-    results: "Markup"
+    results: str
     pictures: Sequence[Picture]
-    pairs: "Markup | None"
-    parameters: "Markup | None"
-    evaluations: "Markup | None"
+    pairs: str | None
+    parameters: str | None
+    evaluations: str | None
     metrics: Sequence[str]
     listed: Sequence[Run]
 
@@ -105,7 +104,7 @@ class Speed:
 
     title: str
     machine: str
-    grid: "Markup"
+    grid: str
     picture: Picture | None
 
 
@@ -114,7 +113,7 @@ class Steps:
     """Updates at the paper's size on one device."""
 
     made_on: str
-    grids: Sequence["Markup"]
+    grids: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class Table:
     report: str | None
     sections: Sequence[Section]
     pair_rule: str
-    sizes: "Markup | None"
+    sizes: str | None
     contradictions: Sequence[str]
     steps_rule: str
     steps: Sequence[Steps]
@@ -196,16 +195,13 @@ def page(
     )
 
 
-def _markup(grid: Grid, title: str | None = None) -> "Markup":
-    from markupsafe import Markup
-
-    return Markup(html(grid if title is None else replace(grid, title=title)))
+def _markup(grid: Grid, title: str | None = None) -> str:
+    """The grid as HTML, to which the template adds no escapes."""
+    return html(grid if title is None else replace(grid, title=title))
 
 
 def _picture(figure: "Figure", name: str, caption: str, description: str) -> Picture:
-    from markupsafe import Markup
-
-    return Picture(Markup(style.inline_svg(figure, name, description)), caption)
+    return Picture(style.inline_svg(figure, name, description), caption)
 
 
 def _table(
@@ -376,9 +372,7 @@ def _speed(section: Sequence[ComparisonRow], runs: Iterable[RunRecord]) -> list[
     return found
 
 
-def _sizes(
-    table: str, runs: Sequence[RunRecord], table_steps: Sequence[StepRecord]
-) -> "Markup | None":
+def _sizes(table: str, runs: Sequence[RunRecord], table_steps: Sequence[StepRecord]) -> str | None:
     """Published counts beside those of our models at the paper's size, from steps and runs.
 
     None without such a model: the table's results have the published totals.
@@ -489,9 +483,13 @@ def _facts(shown: Sequence[RunRecord], tables: Sequence[Table]) -> list[tuple[st
 
 
 def _period(shown: Sequence[RunRecord]) -> str:
-    """The days of the first and the last run, e.g. "2026-01-02 to 2026-01-05"."""
+    """The days of the first and the last run, and the commit, or how many there were."""
     days = sorted(_day(record) for record in shown)
-    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
+    if not days:
+        return ""
+    commits = list(dict.fromkeys(origins.commit(record.provenance) for record in shown))
+    at = f"commit {commits[0]}" if len(commits) == 1 else f"{len(commits)} commits"
+    return f"{' to '.join(dict.fromkeys((days[0], days[-1])))}, at {at}"
 
 
 def _day(record: RunRecord) -> str:
@@ -508,7 +506,7 @@ def _scales(tables: Sequence[Table]) -> dict[str, str]:
     }
 
 
-def _machines(shown: Sequence[RunRecord]) -> "Markup":
+def _machines(shown: Sequence[RunRecord]) -> str:
     counts: dict[tuple, int] = {}
     for record in shown:
         origin = record.provenance
@@ -518,7 +516,7 @@ def _machines(shown: Sequence[RunRecord]) -> "Markup":
     return _markup(Grid("Machines", ["device", "threads", "Python", "runs"], lines))
 
 
-def _versions(shown: Sequence[RunRecord]) -> "Markup":
+def _versions(shown: Sequence[RunRecord]) -> str:
     counts: dict[tuple[str, str], int] = {}
     for record in shown:
         for package in record.provenance["versions"].items():
@@ -527,7 +525,7 @@ def _versions(shown: Sequence[RunRecord]) -> "Markup":
     return _markup(Grid("Versions", ["package", "version", "runs"], lines))
 
 
-def _commits(shown: Sequence[RunRecord]) -> "Markup":
+def _commits(shown: Sequence[RunRecord]) -> str:
     days: dict[str, list[str]] = {}
     for record in shown:
         days.setdefault(origins.commit(record.provenance), []).append(_day(record))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Course = Callable[[RunRecord], Mapping[int, float]]
 """What a run's curve is made of: epoch or update -> value."""
-TRAINING_LABEL = "training loss, nats per token"
+TRAINING_LABEL = "training loss, nats/token"
 
 
 @dataclass(frozen=True)

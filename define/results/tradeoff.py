@@ -134,6 +134,8 @@ def draw(table: str, drawn: Sequence[Panel], for_page: bool = False) -> "Figure"
         grid = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
         for axes, panel in zip(grid, drawn, strict=True):
             _draw_panel(axes, panel, joined)
+            if for_page and axes.get_xscale() == "linear":
+                axes.locator_params(axis="x", nbins=6)
         _draw_legend(figure, list(joined), for_page)
         # Where a label is free can only be seen once the axes have their final place.
         figure.draw_without_rendering()
@@ -261,6 +263,8 @@ def _draw_legend(figure: "Figure", order: Sequence[str], for_page: bool) -> None
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     labels = [label for label in order if label in handles]
+    if for_page and len(labels) < 2:  # the points are named
+        return
     several = any(container.has_yerr for axes in figure.axes for container in axes.containers)
     figure.legend(
         [handles[label] for label in labels],

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from define.cli.main import main
 from define.errors import InputError
 from define.results import ablations, page, plots, published, records, speed, style, tradeoff
 from define.results.compare import compare, of_table
@@ -262,3 +263,17 @@ def test_a_journal_without_losses_is_refused(tmp_path, put):
     path.write_text('{"event": "trained", "updates": 5}\n')
     with pytest.raises(InputError, match=r"journal.jsonl: the event 'trained' at update 5 has no"):
         page.page([tmp_path], tmp_path)
+
+
+def test_the_command_writes_the_page_or_says_why_not(tmp_path, put, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path / "runs")
+    assert main(["report"]) == 0
+    assert capsys.readouterr().err == "wrote reports/report.html\n"
+    link = "../runs/table_1c/awd_lstm/mini/seed_1/record.json"
+    assert f'<a href="{link}"' in (tmp_path / "reports" / "report.html").read_text()
+    assert main(["report", "--scale", "huge", "--output", "a/b.html"]) == 2
+    assert "scale 'huge' does not exist; choose one of paper, mini" in capsys.readouterr().err
+    assert main(["report", "--runs", "none", "--output", "a/b.html"]) == 2
+    assert "'none' is not a folder" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
