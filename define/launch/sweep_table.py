@@ -7,13 +7,11 @@ from define.launch.sweep import Plan, Planned, measure
 from define.results import sweeps
 from define.results.grid import Grid
 
-COMMON = ("table", "scale", "corpus", "seed")
-"""What has a column only if it differs between the jobs; else it stands in the title."""
 TO_RUN = ("pending", "interrupted", "failed")
 
 
 def table(plan: Plan) -> Grid:
-    """The jobs of a plan as a table, totals below.
+    """The jobs of a plan as a table, totals below; the title has what is the same in all jobs.
 
     "tokens" are those read in training, of a translation on its longer side, and "FLOPs" their
     floating-point operations, as `define.launch.dry_run` has them.
@@ -27,13 +25,13 @@ def table(plan: Plan) -> Grid:
         "cannot run" if p.fault else "would run" if runs else state
         for p, runs, state in zip(plan.jobs, will_run, states, strict=True)
     ]
-    columns = {"job": [str(p.job.number) for p in plan.jobs]} | _descriptions(plan.jobs)
-    same = {name: cells[0] for name, cells in columns.items() if len(set(cells)) == 1}
-    title = f"Sweep {plan.name}"
-    if common := [f"{name} {same[name]}" for name in COMMON if name in same]:
-        title += f": {', '.join(common)}"
-        columns = {k: v for k, v in columns.items() if k not in COMMON or k not in same}
-    columns |= {
+    descriptions = [_description(p) for p in plan.jobs]
+    same = [part for part in descriptions[0] if all(part in other for other in descriptions)]
+    columns = {
+        "job": [
+            " ".join([str(p.job.number), *(part for part in parts if part not in same)])
+            for p, parts in zip(plan.jobs, descriptions, strict=True)
+        ],
         "parameters": [_number(p.job.parameters) for p in plan.jobs],
         "updates": [_number(size and size.updates) for size in sizes],
         "tokens": [_number(size and _tokens(size)) for size in sizes],
@@ -41,26 +39,20 @@ def table(plan: Plan) -> Grid:
         "state": shown,
     }
     rows = list(zip(*columns.values(), strict=True))
+    title = f"Sweep {plan.name}" + (f": {', '.join(same)}" if same else "")
     to_run = [size for size, runs in zip(sizes, will_run, strict=True) if runs]
     return Grid(title, list(columns), rows, _notes(plan, to_run))
 
 
-def _descriptions(jobs: Sequence[Planned]) -> dict[str, list[str]]:
-    """Column -> cells, of what tells the jobs apart; overrides without a column share one."""
-    columns = {
-        name: [_text(getattr(p.job, name)) for p in jobs] for name in ("table", "row", *COMMON[1:])
-    }
-    overrides = [p.job.overrides for p in jobs]
-    shown = ("experiment", "scale", "data", "seed")
-    others = [
-        " ".join(
-            word
-            for word in own
-            if word.partition("=")[0] not in shown and any(word not in job for job in overrides)
-        )
-        for own in overrides
-    ]
-    return columns | ({"override": others} if any(others) else {})
+def _description(planned: Planned) -> list[str]:
+    """Which row it is, where and with which seed, and the overrides that do not tell that."""
+    job = planned.job
+    if job.table is None:
+        return list(job.overrides)
+    told = ("experiment", "scale", "data", "seed")
+    others = [word for word in job.overrides if word.partition("=")[0] not in told]
+    place = [str(part) for part in (job.scale, job.corpus) if part]
+    return [f"{job.table}/{job.row}", *place, f"seed {job.seed}", *others]
 
 
 def _notes(plan: Plan, to_run: Sequence[Budget]) -> list[str]:
@@ -84,10 +76,6 @@ def _tokens(size: Budget) -> int | None:
 def _sum(numbers: Sequence[float | None]) -> float | None:
     """The total; None if one of them is unknown."""
     return None if None in numbers else sum(numbers)
-
-
-def _text(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 def _number(value: float | None) -> str:

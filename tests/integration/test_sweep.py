@@ -147,14 +147,14 @@ def test_joblib_runs_jobs_at_once_each_with_a_device(sweep, mine, monkeypatch, c
     assert output.count(": started on device") == 2 and "define: " not in errors
 
 
-def test_submitit_s_local_executor_runs_jobs(sweep, mine, monkeypatch, capfd):
+def test_submitit_s_local_executor_runs_a_job(sweep, mine, monkeypatch, capfd):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    jobs = ["optimization.max_epoch=1", "common.cpu=false", "--seeds", "1-2"]
-    assert sweep(*jobs, "hydra/launcher=submitit_local", "hydra.sweeper.max_batch_size=1") == 0
-    assert [s.state for s in sweeps.states(mine())] == ["finished"] * 2
-    assert [e["device"] for e in events(mine(), "started")] == ["3", "3"]
-    assert len(list((mine().folder / "hydra" / ".submitit").glob("*/*_result.pkl"))) == 2
-    assert capfd.readouterr().out.count("finished: table 1c") == 2
+    job = ["optimization.max_epoch=1", "common.cpu=false"]
+    assert sweep(*job, "hydra/launcher=submitit_local") == 0
+    assert [s.state for s in sweeps.states(mine())] == ["finished"]
+    assert [e["device"] for e in events(mine(), "started")] == ["3"]
+    assert len(list((mine().folder / "hydra" / ".submitit").glob("*/*_result.pkl"))) == 1
+    assert capfd.readouterr().out.count("finished: table 1c") == 1
 
 
 def test_an_interrupted_sweep_lets_its_job_save_and_starts_no_other(start, mine, workplace):
