@@ -123,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write("\n")
     else:
         print_terminal([_grid(search, results)], sys.stdout)
+        if command := _outcome(search, results)["command"]:  # whole, however wide the terminal is
+            print(command)
     return int(any(trial.state not in ("finished", "pruned") for trial in results))
 
 
@@ -144,7 +146,7 @@ def _outcome(search: "Search", results: Sequence["TrialResult"]) -> dict:
 
 
 def _grid(search: "Search", results: Sequence["TrialResult"]) -> Grid:
-    """One line per trial; the best one and how to train it below."""
+    """One line per trial."""
     from define.launch.search import best_of
 
     keys = [parameter.key for parameter in search.plan.space]
@@ -166,8 +168,9 @@ def _grid(search: "Search", results: Sequence["TrialResult"]) -> Grid:
     if best is None:
         notes.append("No trial has finished, so there is no best one.")
     else:
-        notes.append(f"Trial {best.number} is the best one; as a result, with its test set:")
-        notes.append(shlex.join(search.command(best)))
+        notes.append(
+            f"Trial {best.number} is the best one; this trains it and scores its test set:"
+        )
     header = ["trial", *keys, "state", "valid ppl", "minutes", ""]
     return Grid(f"Search {search.plan.name}, judged on validation", header, rows, notes)
 
