@@ -166,8 +166,8 @@ def without_places(command: str) -> str:
     """A command line with absolute paths cut to their last part: no folders of one machine."""
     words = []
     for word in shlex.split(command):
-        option, sign, value = word.rpartition("=")
-        words.append(f"{option}{sign}{Path(value).name}" if value.startswith("/") else word)
+        found = re.fullmatch(r"""([^=]*=)?(['"]?)(/.*)\2""", word)  # Hydra's own quotes too
+        words.append(f"{found[1] or ''}{Path(found[3]).name}" if found else word)
     return shlex.join(words)
 
 

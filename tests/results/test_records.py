@@ -352,6 +352,7 @@ def test_default_folders_may_be_missing_but_a_given_one_may_not(tmp_path, monkey
             "define evaluate best.pt --output c/d.json",
         ),
         ("define train '+x={a: 1}' run.dir='/a b/c d'", "define train '+x={a: 1}' 'run.dir=c d'"),
+        ("define train \"run.dir='/a b/c=d'\"", "define train run.dir=c=d"),
     ],
 )
 def test_commands_name_no_folder_of_a_machine(command, published):
