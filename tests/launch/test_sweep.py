@@ -170,7 +170,10 @@ def test_the_dry_run_lists_jobs_with_size_and_cost(workplace, capsys):
 
 def test_the_dry_run_shows_what_differs_and_what_cannot_run(workplace):
     found = table(plan([ROW, SMOKE, "model.layers=3,0", "run.dir=layers_${model.layers}"]))
-    assert [row[0] for row in found.rows] == ["1 model.layers=3", "2 model.layers=0"]
+    assert [row[0] for row in found.rows] == [
+        "1 1c/awd_lstm smoke python_docs seed 1 model.layers=3",
+        f"2 {ROW} {SMOKE} model.layers=0",
+    ]
     assert [row[-1] for row in found.rows] == ["would run", "cannot run"]
     assert "1 of 2 jobs would run" in found.notes[0]
     assert found.notes[1].startswith("Job 2 cannot run: layers = 0 must be at least 1")
