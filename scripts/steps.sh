@@ -40,6 +40,7 @@ cd "$root"
 failed=0
 for table in "${tables[@]}"; do
   for config in configs/experiment/"$table"/*.yaml; do
+    grep -q '^  - /experiment/' "$config" && continue # the run of a row of another table
     row=$(basename "$config" .yaml)
     "$python" -m define step "experiment=$table/$row" scale=paper "${arguments[@]}" \
       --output "${DEFINE_REPORTS:-reports}/$table/steps/$row.json" || failed=$?
