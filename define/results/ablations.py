@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from define.results import published
 from define.results.records import RunRecord
 from define.results.stats import summarise
-from define.results.style import COLOURS, DASHES, GRID_COLOUR, MARKERS, PAGE_WIDTH, STYLE
-from define.results.tradeoff import DIMENSIONS, PERPLEXITIES, score_label
+from define.results.style import PAGE_WIDTH, bars, look, new_figure, rule
+from define.results.tradeoff import DIMENSIONS, score_label, shared_perplexity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,8 +65,7 @@ def ours(table: str, runs: Sequence[RunRecord]) -> DepthAndWidth | None:
             seeds.setdefault((record.row, depth, width), []).append(record)
     if not seeds:
         return None
-    every = [record for group in seeds.values() for record in group]
-    metric = next(m for m in PERPLEXITIES if all(m in record.metrics for record in every))
+    metric = shared_perplexity([record for group in seeds.values() for record in group])
     found = []
     for (_, depth, width), group in seeds.items():
         values = [record.metrics[metric] for record in group]
@@ -85,39 +84,20 @@ def _by_width(found: Sequence[tuple[int, Model]]) -> dict[int, list[Model]]:
 
 def depth_figure(shown: DepthAndWidth) -> "Figure":
     """Two panels below each other: perplexity by N, parameters by N."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    depths = sorted({model.depth for line in shown.models.values() for model in line})
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 5.2), layout="constrained")
+    with new_figure(PAGE_WIDTH, 5.2) as figure:
         scores, sizes = figure.subplots(2, 1, sharex=True)
         for index, (width, line) in enumerate(shown.models.items()):
-            look = {
-                "color": COLOURS[index % len(COLOURS)],
-                "linestyle": DASHES[index % len(DASHES)],
-                "marker": MARKERS[index % len(MARKERS)],
-                "markeredgecolor": "white",
-                "linewidth": 1.6,
-            }
-            at = [model.depth for model in line]
-            bars = [[m.mean - m.low for m in line], [m.high - m.mean for m in line]]
-            scores.errorbar(
-                at,
-                [model.mean for model in line],
-                yerr=bars if any(map(sum, bars)) else None,
-                capsize=3,
-                label=f"k {width}",
-                **look,
-            )
-            sizes.plot(at, [model.millions for model in line], **look)
+            depths, mean = [m.depth for m in line], [m.mean for m in line]
+            reach = bars(mean, [m.low for m in line], [m.high for m in line])
+            label, style = f"k {width}", look(index)
+            scores.errorbar(depths, mean, yerr=reach, capsize=3, label=label, **style)
+            sizes.plot(depths, [m.millions for m in line], **style)
         scores.set_ylabel(score_label(shown.metric))
         sizes.set_ylabel("parameters in millions")
         sizes.set_xlabel("N, layers of the expansion")
-        sizes.set_xticks(depths)
+        sizes.set_xticks(sorted({m.depth for line in shown.models.values() for m in line}))
         for axes in (scores, sizes):
-            axes.grid(axis="y", color=GRID_COLOUR, linewidth=0.6)
-            axes.set_axisbelow(True)
+            rule(axes, "y")
             axes.margins(x=0.08, y=0.12)
         figure.legend(loc="outside upper left", ncols=3, frameon=False, handlelength=3)
     return figure

@@ -88,15 +88,33 @@ def _corpus(corpora: Sequence[Mapping[str, Any]]) -> str:
     return f"{pairs} pairs; {tokens} target tokens; {source} source and {types} target types"
 
 
+def chapter(
+    rows: Sequence[ComparisonRow],
+    opening: Sequence[str],
+    part: Callable[[Sequence[ComparisonRow]], Sequence[str]],
+) -> list[str]:
+    """The opening, then each section's title and part; nothing where no section has a part.
+
+    Args:
+        part: the blocks of one section; none where it has nothing to tell.
+    """
+    blocks = []
+    for section in by_section(rows):
+        if told := part(section):
+            blocks += [f"### {section_title(section[0])}", *told]
+    return blocks and [*opening, *blocks]
+
+
 def results(rows: Sequence[ComparisonRow]) -> list[str]:
     """The paper's numbers beside ours, then the parameters of our models."""
-    blocks = ["## Results"]
-    for grid, section in zip(render.grids(rows), by_section(rows), strict=True):
-        blocks += [f"### {section_title(section[0])}", markdown(grid)]
-        built = [row for row in section if row.parameters]
-        if built:
+
+    def part(section: Sequence[ComparisonRow]) -> list[str]:
+        blocks = [markdown(grid) for grid in render.grids(section)]
+        if built := [row for row in section if row.parameters]:
             blocks += ["Parameters of our models, by part:", markdown(parameters_grid(built))]
-    return blocks
+        return blocks
+
+    return chapter(rows, ["## Results"], part)
 
 
 def parameters_grid(rows: Sequence[ComparisonRow]) -> Grid:
@@ -110,20 +128,20 @@ def parameters_grid(rows: Sequence[ComparisonRow]) -> Grid:
 
 def protocols(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
     """Perplexity by evaluation protocol, and what each protocol is; none if no record has one."""
-    blocks = []
-    for section in by_section(rows):
+
+    def part(section: Sequence[ComparisonRow]) -> list[str]:
         runs = [r for r in section_runs(section, found) if r.finished and r.protocols]
-        if runs:
-            blocks += [f"### {section_title(section[0])}", markdown(_protocol_grid(section, runs))]
-            blocks.append(settings_list(section, runs, lambda record: record.protocols))
-    if not blocks:
-        return []
-    return [
+        if not runs:
+            return []
+        settings = settings_list(section, runs, lambda record: record.protocols)
+        return [markdown(_protocol_grid(section, runs)), settings]
+
+    opening = [
         "## Evaluation protocols",
         "The same checkpoints, scored in several ways; each way scores every token of the split. "
         "The headline is the one in the results above.",
-        *blocks,
     ]
+    return chapter(rows, opening, part)
 
 
 def _protocol_grid(section: Sequence[ComparisonRow], runs: Sequence[RunRecord]) -> Grid:
@@ -173,20 +191,18 @@ def settings_list(
 
 def speed(rows: Sequence[ComparisonRow]) -> list[str]:
     """Milliseconds per update beside the paper's, as ratios; none where the paper has none."""
-    blocks = []
-    for section in by_section(rows):
+
+    def part(section: Sequence[ComparisonRow]) -> list[str]:
         timed = [row for row in section if row.ms_per_update and row.ms_per_update.mean > 0]
         both = [row for row in timed if row.published_ms_per_batch]
-        if both:
-            blocks += [f"### {section_title(section[0])}", markdown(_speed_grid(timed, both[0]))]
-    if not blocks:
-        return []
-    return [
+        return [markdown(_speed_grid(timed, both[0]))] if both else []
+
+    opening = [
         "## Speed",
         "Milliseconds per update. The hardware is not the paper's, so only the ratios to one row "
         "can be compared.",
-        *blocks,
     ]
+    return chapter(rows, opening, part)
 
 
 def _speed_grid(rows: Sequence[ComparisonRow], reference: ComparisonRow) -> Grid:
@@ -227,22 +243,16 @@ def machine_notes(table: str, rows: Iterable[str]) -> list[str]:
 
 
 def runs(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
-    """One line per run."""
-    if not found:
-        return []
+    """One line per run; none without a run."""
     names = labels(rows)
-    blocks = ["## Runs"]
-    for section in by_section(rows):
-        of_section = section_runs(section, found)
-        if of_section:
-            lines = [[names[record.row], *_run_cells(record)] for record in of_section]
-            translated = published.metric(section[0].table) == "bleu"
-            notes = ["Perplexity and tokens are those of target subwords."] if translated else []
-            blocks += [
-                f"### {section_title(section[0])}",
-                markdown(Grid("Runs", _RUN_HEADER, lines, notes)),
-            ]
-    return blocks
+
+    def part(section: Sequence[ComparisonRow]) -> list[str]:
+        lines = [[names[r.row], *_run_cells(r)] for r in section_runs(section, found)]
+        translated = published.metric(section[0].table) == "bleu"
+        notes = ["Perplexity and tokens are those of target subwords."] if translated else []
+        return [markdown(Grid("Runs", _RUN_HEADER, lines, notes))] if lines else []
+
+    return chapter(rows, ["## Runs"], part)
 
 
 def _run_cells(record: RunRecord) -> list[str]:

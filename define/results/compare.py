@@ -97,6 +97,14 @@ def of_table(table: str, records: Sequence[RunRecord]) -> list[RunRecord]:
     return found
 
 
+def by_row(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Row -> its runs, both in the order of the runs."""
+    groups: dict[str, list[RunRecord]] = {}
+    for record in runs:
+        groups.setdefault(record.row, []).append(record)
+    return groups
+
+
 def sections(
     table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
 ) -> list[tuple[str, str]]:
@@ -136,10 +144,7 @@ def compare(
     records = of_table(table, records)
     rows = []
     for scale, data in sections(table, records, scales):
-        runs: dict[str, list[RunRecord]] = {}
-        for record in records:
-            if (record.scale, record.data) == (scale, data):
-                runs.setdefault(record.row, []).append(record)
+        runs = by_row([r for r in records if (r.scale, r.data) == (scale, data)])
         controls = [
             PublishedRow(table, row, row, {}, {}, {}) for row in sorted(runs.keys() - paper_slugs)
         ]

@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from define.errors import InputError
-from define.results import published
+from define.results import chapters, published
 from define.results.compare import (
     ComparisonRow,
-    by_section,
     headline_metric,
     metrics,
     section_runs,
 )
 from define.results.grid import Grid, markdown
 from define.results.records import RunRecord
-from define.results.render import ABSENT, section_title, signed
+from define.results.render import ABSENT, signed
 from define.results.stats import interval95, summarise
 
 _HEADER = ("difference", "metric", "mean", "95 % interval", "n", "seeds", "paper", "direction")
@@ -134,11 +133,12 @@ def explanation(table: str) -> str:
 
 def chapter(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:
     """The report's blocks of paired differences; none without a shared seed."""
-    blocks = []
-    for section in by_section(rows):
-        if grid := section_grid(section, found):
-            blocks += [f"### {section_title(section[0])}", markdown(grid)]
-    return blocks and ["## Paired differences", explanation(rows[0].table), *blocks]
+
+    def part(section: Sequence[ComparisonRow]) -> list[str]:
+        grid = section_grid(section, found)
+        return [markdown(grid)] if grid else []
+
+    return chapters.chapter(rows, ["## Paired differences", explanation(rows[0].table)], part)
 
 
 def _lines(

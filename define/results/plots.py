@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from define.errors import InputError
 from define.results import journal, published
-from define.results.compare import of_table, sections
+from define.results.compare import by_row, of_table, sections
 from define.results.records import RunRecord
-from define.results.style import COLOURS, DASHES, GRID_COLOUR, PAGE_WIDTH, STYLE, WIDTH, scale_axis
+from define.results.style import PAGE_WIDTH, WIDTH, look, new_figure, rule, scale_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,10 +97,7 @@ def curves(
     runs: Sequence[RunRecord], course: Course = valid_by_epoch, points: int = 1
 ) -> dict[str, Curve]:
     """Row -> curve, for the rows whose curve has at least so many `points`."""
-    by_row: dict[str, list[RunRecord]] = {}
-    for record in runs:
-        by_row.setdefault(record.row, []).append(record)
-    found = {row: curve(group, course) for row, group in by_row.items()}
+    found = {row: curve(group, course) for row, group in by_row(runs).items()}
     return {row: line for row, line in found.items() if line and len(line.at) >= points}
 
 
@@ -121,13 +118,9 @@ def validation_figure(
     if not panels:
         raise InputError(f"table {table!r} has no validated run to plot; train a row of it first")
 
-    import matplotlib
-    from matplotlib.figure import Figure
-
     labels = published.our_labels(table)
     order = _order(table, [row for _, found in panels for row in found])
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.0 * len(panels)), layout="constrained")
+    with new_figure(WIDTH, 4.0 * len(panels)) as figure:
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for axes, (title, found) in zip(grid, panels, strict=True):
             names = {row: _with_best(labels.get(row, row), line) for row, line in found.items()}
@@ -153,12 +146,8 @@ def learning_figure(
         found: row -> curve; at least one.
         label: what the curves are of.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
     names = {row: published.our_labels(table).get(row, row) for row in found}
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 2.8 + 0.17 * len(found)), layout="constrained")
+    with new_figure(PAGE_WIDTH, 2.8 + 0.17 * len(found)) as figure:
         axes = figure.subplots()
         _draw_panel(axes, found, _order(table, found), names, mark_best)
         axes.set_xlabel("updates")
@@ -191,21 +180,14 @@ def _draw_panel(
     for index, row in enumerate(order):
         if row not in found:
             continue
-        line = found[row]
-        colour = COLOURS[index % len(COLOURS)]
-        axes.plot(
-            line.at,
-            line.mean,
-            DASHES[index % len(DASHES)],
-            color=colour,
-            linewidth=1.6,
-            label=names[row],
-        )
+        line, style = found[row], look(index)
+        colour = style["color"]
+        style["marker"] = "none"
+        axes.plot(line.at, line.mean, label=names[row], **style)
         axes.fill_between(line.at, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
         if mark_best:
             axes.plot(*line.best, "o", color=colour, markersize=6, markeredgecolor="white")
-    axes.grid(axis="y", color=GRID_COLOUR, linewidth=0.6)
-    axes.set_axisbelow(True)
+    rule(axes, "y")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     lowest = min(min(line.low) for line in found.values())
     highest = max(max(line.high) for line in found.values())

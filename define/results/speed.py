@@ -10,7 +10,7 @@ from define.results.grid import Grid
 from define.results.records import RunRecord
 from define.results.render import interval_notes, number, statistics
 from define.results.stats import Statistic, summarise
-from define.results.style import COLOURS, GRID_COLOUR, PAGE_WIDTH, STYLE
+from define.results.style import COLOURS, PAGE_WIDTH, bars, new_figure, rule
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,17 +91,13 @@ def grid(table: str, rows: Sequence[Timing]) -> Grid:
 
 def speed_figure(rows: Sequence[Timing]) -> "Figure":
     """A bar for each row, its mean at the end, a whisker from the fastest to the slowest seed."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 0.7 + 0.32 * len(rows)), layout="constrained")
+    with new_figure(PAGE_WIDTH, 0.7 + 0.32 * len(rows)) as figure:
         axes = figure.subplots()
         at = range(len(rows))
         means = [row.ms.mean for row in rows]
-        spread = [[row.ms.mean - row.low for row in rows], [row.high - row.ms.mean for row in rows]]
+        spread = bars(means, [row.low for row in rows], [row.high for row in rows])
         axes.barh(at, means, height=0.62, color=COLOURS[0])
-        if any(map(any, spread)):
+        if spread:
             axes.errorbar(means, at, xerr=spread, linestyle="none", color="black", capsize=2)
         for y, row in zip(at, rows, strict=True):
             axes.annotate(
@@ -116,6 +112,5 @@ def speed_figure(rows: Sequence[Timing]) -> "Figure":
         axes.set_xlim(0, 1.15 * max(row.high for row in rows))
         axes.set_xlabel("ms per update")
         axes.tick_params(axis="y", length=0)
-        axes.grid(axis="x", color=GRID_COLOUR, linewidth=0.6)
-        axes.set_axisbelow(True)
+        rule(axes, "x")
     return figure

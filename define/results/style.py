@@ -2,14 +2,17 @@
 
 import io
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from define.errors import InputError
 from define.files import atomic_write
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
@@ -35,6 +38,42 @@ STYLE = {
     # Without a fixed salt the identifiers in an SVG file are random.
     "svg.hashsalt": "define",
 }
+
+
+@contextmanager
+def new_figure(width: float, height: float) -> Iterator["Figure"]:
+    """An empty figure of so many inches, to be drawn in this style while inside."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def look(index: int) -> dict[str, Any]:
+    """Colour, dashes and mark of the series with that number."""
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": DASHES[index % len(DASHES)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "markeredgecolor": "white",
+        "linewidth": 1.6,
+    }
+
+
+def bars(
+    mean: Sequence[float], low: Sequence[float], high: Sequence[float]
+) -> list[list[float]] | None:
+    """How far error bars reach from each mean, down and up; None where none reaches anywhere."""
+    below = [m - end for m, end in zip(mean, low, strict=True)]
+    above = [end - m for m, end in zip(mean, high, strict=True)]
+    return [below, above] if any(below) or any(above) else None
+
+
+def rule(axes: "Axes", axis: str) -> None:
+    """Draws pale lines behind what is drawn, at the ticks of "x", "y" or "both"."""
+    axes.grid(axis=axis, color=GRID_COLOUR, linewidth=0.6)
+    axes.set_axisbelow(True)
 
 
 def scale_axis(axis: "Axis", lowest: float, highest: float) -> None:

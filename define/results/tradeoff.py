@@ -7,17 +7,25 @@ from typing import TYPE_CHECKING
 
 from define.errors import InputError
 from define.results import published
-from define.results.compare import by_section, compare, headline_metric, of_table, section_runs
+from define.results.compare import (
+    by_row,
+    by_section,
+    compare,
+    headline_metric,
+    of_table,
+    section_runs,
+)
 from define.results.published import Series
 from define.results.records import RunRecord
+from define.results.stats import summarise
 from define.results.style import (
     COLOURS,
-    DASHES,
-    GRID_COLOUR,
-    MARKERS,
     PAGE_WIDTH,
-    STYLE,
     WIDTH,
+    bars,
+    look,
+    new_figure,
+    rule,
     scale_axis,
 )
 
@@ -119,17 +127,11 @@ def draw(table: str, drawn: Sequence[Panel], for_page: bool = False) -> "Figure"
     Args:
         for_page: narrow, and what the bars are is left to the caption.
     """
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     # Nothing lies between two controls: they are no series.
     joined = {series.label: series.joined for series in published.series(table)} | {CONTROL: False}
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(
-            figsize=(PAGE_WIDTH if for_page else WIDTH, 0.6 + 3.4 * len(drawn)),
-            layout="constrained",
-        )
+    with new_figure(PAGE_WIDTH if for_page else WIDTH, 0.6 + 3.4 * len(drawn)) as figure:
         FigureCanvasAgg(figure)
         grid = figure.subplots(len(drawn), 1, squeeze=False)[:, 0]
         for axes, panel in zip(grid, drawn, strict=True):
@@ -151,8 +153,7 @@ def _metrics(table: str, panels: Sequence[Sequence[RunRecord]]) -> list[str]:
         InputError: the runs of a panel were translated for different sets.
     """
     if published.metric(table) == "ppl":
-        drawn = [record for found in panels for record in found]
-        metric = next(m for m in PERPLEXITIES if all(m in record.metrics for record in drawn))
+        metric = shared_perplexity([record for found in panels for record in found])
         return [metric] * (len(panels) + 1)
     papers, chosen = headline_metric(table), []
     for first, *others in panels:
@@ -167,28 +168,31 @@ def _metrics(table: str, panels: Sequence[Sequence[RunRecord]]) -> list[str]:
     return [*chosen, papers]
 
 
+def shared_perplexity(runs: Sequence[RunRecord]) -> str:
+    """The first of `PERPLEXITIES` that all these finished runs have."""
+    return next(m for m in PERPLEXITIES if all(m in record.metrics for record in runs))
+
+
 def _our_points(table: str, runs: Sequence[RunRecord], metric: str) -> dict[str, list[Point]]:
-    by_row: dict[str, list[RunRecord]] = {}
-    for record in runs:
-        by_row.setdefault(record.row, []).append(record)
+    groups = by_row(runs)
     points = {}
     for series in published.series(table):
         found = [
-            _our_point(_our_name(table, series, by_row[row][0]), by_row.pop(row), metric)
+            _our_point(_our_name(table, series, groups[row][0]), groups.pop(row), metric)
             for row in series.rows
-            if row in by_row
+            if row in groups
         ]
         if found:
             points[series.label] = found
-    if by_row:
-        points[CONTROL] = [_our_point(row, found, metric) for row, found in by_row.items()]
+    if groups:
+        points[CONTROL] = [_our_point(row, found, metric) for row, found in groups.items()]
     return points
 
 
 def _our_point(name: str, seeds: Sequence[RunRecord], metric: str) -> Point:
     values = [record.metrics[metric] for record in seeds]
     millions = seeds[0].parameters["total"] / 1_000_000
-    return Point(name, millions, sum(values) / len(values), min(values), max(values))
+    return Point(name, millions, summarise(values).mean, min(values), max(values))
 
 
 def _our_name(table: str, series: Series, record: RunRecord) -> str:
@@ -218,33 +222,25 @@ def _paper_points(table: str, metric: str) -> dict[str, list[Point]]:
 def _draw_panel(axes: "Axes", panel: Panel, joined: Mapping[str, bool]) -> None:
     every = [point for line in panel.points.values() for point in line]
     for label, line in panel.points.items():
-        index = list(joined).index(label)
         means = [point.mean for point in line]
-        bars = [
-            [mean - point.low for mean, point in zip(means, line, strict=True)],
-            [point.high - mean for mean, point in zip(means, line, strict=True)],
-        ]
-        connected = len(line) > 1 and joined[label]
+        style = look(list(joined).index(label))
+        if len(line) == 1 or not joined[label]:
+            style["linestyle"] = "none"
         axes.errorbar(
             [point.millions for point in line],
             means,
-            yerr=bars if any(map(sum, bars)) else None,
-            linestyle=DASHES[index % len(DASHES)] if connected else "none",
-            marker=MARKERS[index % len(MARKERS)],
-            color=COLOURS[index % len(COLOURS)],
+            yerr=bars(means, [point.low for point in line], [point.high for point in line]),
             markersize=6,
-            markeredgecolor="white",
-            linewidth=1.6,
             elinewidth=1.2,
             capsize=3,
             label=label,
+            **style,
         )
     axes.set_title(panel.title)
     axes.set_xlabel("total parameters in millions")
     axes.set_ylabel(score_label(panel.metric))
     axes.margins(x=0.10, y=0.16)
-    axes.grid(color=GRID_COLOUR, linewidth=0.6)
-    axes.set_axisbelow(True)
+    rule(axes, "both")
     sizes = [point.millions for point in every]
     scale_axis(axes.xaxis, min(sizes), max(sizes))
     if panel.metric in PERPLEXITIES:  # BLEU may be 0
