@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: an unknown scale, a missing folder, or a malformed record.
     """
-    from define.results.page import write_page
+    from define.results.page.build import write_page
 
     write_page(args.runs, args.output, args.scale)
     print(f"wrote {args.output}", file=sys.stderr)

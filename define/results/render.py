@@ -162,6 +162,11 @@ def row_label(label: str, kind: str) -> str:
     return f"{label} (control)" if kind == "control" else label
 
 
+def sentence_case(text: str) -> str:
+    """The text with a capital at its begin."""
+    return text[0].upper() + text[1:]
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """A number with two decimals, or "-"."""
     return ABSENT if value is None else f"{value:.{digits}f}"

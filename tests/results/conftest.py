@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from define.files import write_json
-from define.results import journal, page, published, records
+from define.results import journal, published, records
+from define.results.page import build
 from define.results.schema import TRANSLATED
 
 SETS = {"val": 1_014, "test_2016_flickr": 1_000, "newstest2014": 2_737, "newstest2017": 3_004}
@@ -410,5 +411,5 @@ def everything(tmp_path_factory) -> Path:
 def written_page(everything) -> Path:
     """The page over `everything`, in a folder beside it."""
     output = everything.parent / "reports" / "report.html"
-    page.write_page([everything], output)
+    build.write_page([everything], output)
     return output

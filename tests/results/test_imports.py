@@ -6,7 +6,7 @@ import sys
 CODE = """
 import sys
 import define.cli.compare, define.cli.params, define.cli.report, define.results.report
-import define.results.page, define.results.plots, define.results.tradeoff
+import define.results.page.build, define.results.plots, define.results.tradeoff
 print([name for name in ("torch", "fairseq", "matplotlib", "jinja2") if name in sys.modules])
 """
 

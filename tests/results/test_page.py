@@ -7,8 +7,9 @@ import pytest
 
 from define.cli.main import main
 from define.errors import InputError
-from define.results import ablations, page, plots, published, records, speed, style, tradeoff
+from define.results import ablations, plots, published, records, speed, style, tradeoff
 from define.results.compare import compare, of_table
+from define.results.page import build
 
 VOID = {"br", "link", "meta"}
 
@@ -160,7 +161,7 @@ def test_every_run_has_a_link_to_its_record(everything, tags, text):
 
 
 def test_the_page_is_the_same_each_time_and_names_no_folder(everything, text):
-    assert page.page([everything], everything.parent / "reports") == text
+    assert build.page([everything], everything.parent / "reports") == text
     assert str(everything.parent) not in text
     assert len(text.encode()) < 3_000_000
 
@@ -171,7 +172,7 @@ def test_nothing_is_fetched(tags, text):
     assert [found["href"] for tag, found, _ in tags.elements if tag == "link"] == ["data:,"]
     assert {target[0] for target in re.findall(r"url\((.)", text)} == {"#"}
     outside = {value for value in tags.values("href") if ":" in value} - {"data:,"}
-    assert outside == {page.PAPER}
+    assert outside == {build.PAPER}
 
 
 def test_references_lead_to_one_place_each(tags):
@@ -194,12 +195,12 @@ def test_every_figure_is_told_in_words(tags):
 
 def test_other_markup_in_a_record_stays_text(tmp_path, put):
     put(tmp_path / "runs", row="a_b", data="<i>x</i>")
-    text = page.page([tmp_path / "runs"], tmp_path)
+    text = build.page([tmp_path / "runs"], tmp_path)
     assert "<i>x" not in text and "&lt;i&gt;x&lt;/i&gt;" in text
 
 
 def test_only_the_scales_asked_for(everything):
-    tags = Tags(page.page([everything], everything, ["smoke"]))
+    tags = Tags(build.page([everything], everything, ["smoke"]))
     assert "mini" not in tags.inside("overview") and "paper" not in tags.inside("environment")
     assert "No run at scale smoke is recorded" in tags.inside("table-2")
     assert len([1 for _, found, _ in tags.elements if found.get("class") == "record"]) == 1
@@ -207,11 +208,11 @@ def test_only_the_scales_asked_for(everything):
 
 def test_a_page_without_runs_and_one_with_bad_records(tmp_path):
     (tmp_path / "runs").mkdir()
-    text = page.page([tmp_path / "runs"], tmp_path)
+    text = build.page([tmp_path / "runs"], tmp_path)
     assert "Nothing has been run yet." in text and Tags(text).texts("svg") == []
     (tmp_path / "runs" / "record.json").write_text("{}")
     with pytest.raises(InputError, match="field 'schema' is missing"):
-        page.write_page([tmp_path / "runs"], tmp_path / "a" / "report.html")
+        build.write_page([tmp_path / "runs"], tmp_path / "a" / "report.html")
     assert not (tmp_path / "a").exists()
 
 
@@ -262,7 +263,7 @@ def test_a_journal_without_losses_is_refused(tmp_path, put):
     path = put(tmp_path).with_name("journal.jsonl")
     path.write_text('{"event": "trained", "updates": 5}\n')
     with pytest.raises(InputError, match=r"journal.jsonl: the event 'trained' at update 5 has no"):
-        page.page([tmp_path], tmp_path)
+        build.page([tmp_path], tmp_path)
 
 
 def test_the_command_writes_the_page_or_says_why_not(tmp_path, put, capsys, monkeypatch):
