@@ -106,15 +106,7 @@ def find(folders: Sequence[str | Path]) -> dict[str, list[Evaluation]]:
     Raises:
         InputError: a malformed file.
     """
-    found: dict[tuple, Evaluation] = {}
-    for folder in folders:
-        for path in sorted(Path(folder).rglob(f"{FOLDER}/**/*.json")):
-            one = read(path)
-            found.setdefault((one.table, one.row, one.run_key, _settings(one)), one)
-    tables: dict[str, list[Evaluation]] = {}
-    for one in found.values():
-        tables.setdefault(one.table, []).append(one)
-    return tables
+    return schema.find(folders, FOLDER, read, lambda one: (one.row, one.run_key, _settings(one)))
 
 
 def _check(value: Any) -> None:

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -222,3 +222,26 @@ def sentence(settings: Mapping[str, Any]) -> str:
         else:
             words.append(f"{name} {'none' if value is None else value}")
     return ", ".join(words)
+
+
+def find(
+    folders: Sequence[str | Path],
+    name: str,
+    read: Callable[[Path], T],
+    key: Callable[[T], Hashable],
+) -> dict[str, list[T]]:
+    """Table -> what lies in every folder called `name` below the folders, by path.
+
+    Args:
+        read: of a JSON file, something with a `table`.
+        key: equal for the same thing in two places, which is read from the first.
+    """
+    found: dict[Hashable, T] = {}
+    for folder in folders:
+        for path in sorted(Path(folder).rglob(f"{name}/**/*.json")):
+            one = read(path)
+            found.setdefault((one.table, key(one)), one)
+    tables: dict[str, list[T]] = {}
+    for one in found.values():
+        tables.setdefault(one.table, []).append(one)
+    return tables

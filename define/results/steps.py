@@ -221,15 +221,8 @@ def find(folders: Sequence[str | Path]) -> dict[str, list[StepRecord]]:
     Raises:
         InputError: a malformed file.
     """
-    found: dict[tuple, StepRecord] = {}
-    for folder in folders:
-        for path in sorted(Path(folder).rglob(f"{FOLDER}/**/*.json")):
-            step = read(path)
-            found.setdefault((step.table, step.row, step.setting), step)
-    tables: dict[str, list[StepRecord]] = {}
-    for step in found.values():
-        tables.setdefault(step.table, []).append(step)
-    return {table: _in_order(table, steps) for table, steps in tables.items()}
+    tables = schema.find(folders, FOLDER, read, lambda step: (step.row, step.setting))
+    return {table: _in_order(table, found) for table, found in tables.items()}
 
 
 def _in_order(table: str, steps: Iterable[StepRecord]) -> list[StepRecord]:
