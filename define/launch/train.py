@@ -58,11 +58,18 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     check_recipe(config)
     corpus = workload(config).load(config)
     counts = parameters(config.model, workload(config).types(corpus))
-    record = existing(config)
-    if record is not None and record["status"] == "finished":
+    if (record := _finished(config)) is not None:
         return record
     with alone(Path(config.run.dir)):
-        return _train(config, corpus, counts, record, quiet)
+        # Whoever held the folder until now may have finished the run.
+        if (record := _finished(config)) is not None:
+            return record
+        return _train(config, corpus, counts, existing(config), quiet)
+
+
+def _finished(config: DictConfig) -> dict[str, Any] | None:
+    record = existing(config)
+    return record if record is not None and record["status"] == "finished" else None
 
 
 def _train(

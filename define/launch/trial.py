@@ -48,7 +48,8 @@ class RunningTrial:
             while busy(log):
                 time.sleep(POLL_SECONDS)
         self._reported = set(trial.study.get_trials()[trial.number].intermediate_values)
-        self._pruned = bool(self._reported) and trial.should_prune()
+        known = [event for event in self._validations() if event["updates"] in self._reported]
+        self._pruned = bool(known) and self._gives_up(known[-1])
         self._follow()
         self._job: Job | None = None
         if not self._pruned:
@@ -90,16 +91,23 @@ class RunningTrial:
         Returns:
             whether it has been given up just now.
         """
-        for event in journal.read(self._folder / journal.FILE_NAME):
+        for event in self._validations():
             if self._pruned:
                 break
-            if event["event"] == "validated" and event["updates"] not in self._reported:
+            if event["updates"] not in self._reported:
                 self._reported.add(event["updates"])
                 self._trial.report(event["valid"]["ppl"], event["updates"])
-                if not self._at_the_end(event) and self._trial.should_prune():
+                if self._gives_up(event):
                     self._pruned = True
                     return True
         return False
+
+    def _validations(self) -> list[dict[str, Any]]:
+        events = journal.read(self._folder / journal.FILE_NAME)
+        return [event for event in events if event["event"] == "validated"]
+
+    def _gives_up(self, event: Mapping[str, Any]) -> bool:
+        return not self._at_the_end(event) and self._trial.should_prune()
 
     def _at_the_end(self, event: Mapping[str, Any]) -> bool:
         """Whether so little of the training is left that it may as well be finished."""

@@ -9,6 +9,14 @@ from typing import Any
 PLACES = ("data_root", "runs_root", "threads", "wandb", "tensorboard")
 """Settings of a run that are not its recipe: a run may go on with others."""
 
+STORAGE = (
+    *("save_dir", "restore_file", "no_save", "no_epoch_checkpoints", "no_last_checkpoints"),
+    *("keep_last_epochs", "keep_interval_updates", "keep_interval_updates_pattern"),
+    *("keep_best_checkpoints", "no_save_optimizer_state", "write_checkpoints_asynchronously"),
+    "load_checkpoint_on_all_dp_ranks",
+)
+"""Settings of the section `checkpoint` that say what is kept, not when it is scored or chosen."""
+
 DERIVED = ("common.seed", "optimizer.lr", "lr_scheduler.lr")
 """Keys that fairseq fills from others: `seed` and `optimization.lr`."""
 
@@ -29,7 +37,8 @@ def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     own["task"] = {k: v for k, v in own["task"].items() if k != "data"}
     # Records of earlier versions hold it.
     own["common"] = {k: v for k, v in own["common"].items() if k != "plasma_path"}
-    return {k: v for k, v in own.items() if k != "checkpoint"}
+    own["checkpoint"] = {k: v for k, v in own["checkpoint"].items() if k not in STORAGE}
+    return own
 
 
 def changes(old: Any, new: Any, key: str = "") -> list[Change]:

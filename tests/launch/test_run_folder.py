@@ -47,7 +47,7 @@ def test_places_and_threads_are_not_the_recipe():
             "threads": threads,
             "run": run,
             "task": task,
-            "checkpoint": {},
+            "checkpoint": {"save_dir": changed.get("dir", "a"), "patience": -1},
             "seed": 1,
             "common": common,
         }
@@ -58,6 +58,7 @@ def test_places_and_threads_are_not_the_recipe():
         "run": {"row": "awd_lstm"},
         "task": {"bptt": 70},
         "common": {"cpu": True},
+        "checkpoint": {"patience": -1},
         "seed": 1,
     }
     assert digest(config()) == digest(same)

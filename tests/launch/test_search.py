@@ -160,7 +160,7 @@ def search_until(folder: Path, number: int, validations: int, end: signal.Signal
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
     process.send_signal(end)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == (130 if end == signal.SIGTERM else -end), output
     return output
 
