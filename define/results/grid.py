@@ -8,12 +8,15 @@ from html import escape
 from typing import IO
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 PLAIN_WIDTH = 100
 """Columns of a rendering that goes to a file or a pipe."""
+LABEL_WIDTH = 12
+"""What column 0 keeps at least on a terminal, if its text is as wide."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,10 @@ class Grid:
 
 
 def print_terminal(grids: Sequence[Grid], stream: IO[str]) -> None:
-    """Prints the grids with rich: as wide as the terminal, or 100 columns into a file or a pipe."""
+    """Prints the grids with rich: as wide as the terminal, or 100 columns into a file or a pipe.
+
+    A grid that is wider is shown in parts below each other, each with column 0.
+    """
     interactive = stream.isatty()
     console = Console(
         file=stream,
@@ -44,23 +50,44 @@ def print_terminal(grids: Sequence[Grid], stream: IO[str]) -> None:
         highlight=False,
     )
     for grid in grids:
-        table = Table(
-            title=Text(grid.title),
-            title_justify="left",
-            box=SIMPLE_HEAD,
-            padding=0,
-            show_edge=False,
-        )
-        for index, name in enumerate(grid.header):
-            table.add_column(
-                Text(name), justify="right" if index else "left", no_wrap=index > 0, overflow="fold"
-            )
-        for row in grid.rows:
-            table.add_row(*map(Text, row))
-        console.print(table)
+        console.print(Text(grid.title, style="table.title"))
+        for columns in _parts(grid, console.width):
+            console.print(_table(grid, columns))
         for note in grid.notes:
             console.print(Text(note))
         console.print()
+
+
+def _parts(grid: Grid, width: int) -> list[list[int]]:
+    """The columns to stand side by side, so that each part has room for column 0."""
+    lines = (grid.header, *grid.rows)
+    widths = [
+        max(cell_len(t) for c in column for t in c.split("\n"))
+        for column in zip(*lines, strict=True)
+    ]
+    room = left = width - min(widths[0], LABEL_WIDTH)
+    parts = [[0]]
+    for index, needed in enumerate(widths[1:], start=1):
+        if needed + 1 > left and len(parts[-1]) > 1:
+            parts.append([0])
+            left = room
+        parts[-1].append(index)
+        left -= needed + 1
+    return parts
+
+
+def _table(grid: Grid, columns: Sequence[int]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for index in columns:
+        table.add_column(
+            Text(grid.header[index]),
+            justify="right" if index else "left",
+            no_wrap=index > 0,
+            overflow="fold",
+        )
+    for row in grid.rows:
+        table.add_row(*(Text(row[index]) for index in columns))
+    return table
 
 
 def markdown(grid: Grid) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from define.results import records
 from define.results.compare import compare
+from define.results.grid import FORMATS as FORMATS_OF_GRIDS
 from define.results.grid import Grid, html, html_page, latex, latex_escape, markdown
 from define.results.render import FORMATS, millions, number, signed, statistics
 from define.results.stats import Statistic
@@ -352,3 +353,17 @@ def test_the_interval_is_explained_where_it_is_shown(tmp_path, put):
     put(tmp_path, seed=2)
     text = FORMATS["terminal"](compare("1c", records.find([tmp_path])))
     assert f"\n{note} of freedom).\n" in text and "116.00±0.00" in text
+
+
+def test_a_terminal_too_narrow_for_a_grid_gets_it_in_parts():
+    rows = [["a long label", "1" * 30, "2" * 30, "3" * 60], ["b", "4", "5", "6"]]
+    grid = Grid("title", ["row", "one", "two", "three"], rows)
+    lines = FORMATS_OF_GRIDS["terminal"]([grid]).splitlines()
+    assert [line.split() for line in lines if line.startswith(("row", "b"))] == [
+        ["row", "one", "two"],
+        ["b", "4", "5"],
+        ["row", "three"],
+        ["b", "6"],
+    ]
+    assert sum(line.startswith("a long label") for line in lines) == 2
+    assert max(map(len, lines)) <= 100
