@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         print_terminal([_jobs(sweep, states)], sys.stdout)
+        print(f"Its command: {sweep.command}")
     return 0
 
 
@@ -80,7 +81,7 @@ def _overview(found: Sequence[tuple[Sweep, Mapping[str, int]]]) -> Grid:
 def _jobs(sweep: Sweep, states: Sequence[State]) -> Grid:
     rows = [
         [
-            f"{state.job.number} {' '.join(state.job.overrides)}",
+            f"{state.job.number} {sweep.label(state.job)}",
             state.state,
             ", ".join(score.split(" (")[0] for score in scores(state.record))
             if state.record
@@ -90,10 +91,7 @@ def _jobs(sweep: Sweep, states: Sequence[State]) -> Grid:
         for state in states
     ]
     notes = [f"Job {s.job.number} {s.state}: {s.reason}." for s in states if s.reason]
-    command = f"Its command: {sweep.command}"
-    return Grid(
-        f"Sweep {sweep.name}", ["job", "state", "result", "minutes"], rows, [*notes, command]
-    )
+    return Grid(f"Sweep {sweep.name}", ["job", "state", "result", "minutes"], rows, notes)
 
 
 def _job(state: State) -> dict[str, Any]:

@@ -134,7 +134,8 @@ class _SweepJob:
         if ended.code == 0:
             self.note("finished", **fields)
         elif ended.code in (INTERRUPTED, -signal.SIGTERM, -signal.SIGINT):
-            self.note("interrupted", reason=_reason(ended), **fields)
+            reason = _reason(ended).removeprefix("interrupted; ")  # the event's name says it
+            self.note("interrupted", reason=reason, **fields)
         else:
             self.note("failed", reason=_reason(ended), **fields)
 

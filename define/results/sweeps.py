@@ -93,6 +93,11 @@ class Sweep:
     def job(self, number: int) -> Job:
         return self.jobs[number - 1]
 
+    def label(self, job: Job) -> str:
+        """The job's overrides, without those that all jobs have."""
+        own = [w for w in job.overrides if not all(w in other.overrides for other in self.jobs)]
+        return " ".join(own or job.overrides)
+
     def log(self, job: Job) -> Path:
         """What the job printed, over all its attempts."""
         return self.folder / "logs" / f"{job.number}.log"

@@ -109,6 +109,14 @@ def test_a_job_is_finished_if_its_record_is_and_has_its_config(stands, sweep, tm
     assert stands({"event": "finished", "job": 1}) == ("pending", "")
 
 
+def test_a_label_leaves_out_what_all_jobs_have(tmp_path):
+    jobs = [Job(seed, ["scale=smoke", f"seed={seed}"]) for seed in (1, 2)]
+    two = Sweep(tmp_path / "two", "define", "now", jobs)
+    assert [two.label(job) for job in jobs] == ["seed=1", "seed=2"]
+    one = Sweep(tmp_path / "one", "define", "now", jobs[:1])
+    assert one.label(jobs[0]) == "scale=smoke seed=1"
+
+
 def test_status_lists_sweeps_and_jobs(stands, sweep, tmp_path, capsys):
     stands(STARTED, {"event": "failed", "reason": "no corpus", **ENDED})
     assert main(["status", "--runs", str(tmp_path), "--json"]) == 0
