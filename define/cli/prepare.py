@@ -11,6 +11,11 @@ from define.data.prepare import prepare
 from define.data.prepare_pairs import prepare_pairs
 from define.errors import InputError
 
+DESCRIPTION = """\
+Check the text files of a corpus (checksums, lines, tokens, types) and turn them into token ids; a
+parallel corpus into ids of subwords learnt on its training split. A corpus that is already prepared
+and intact is left as it is.
+"""
 EXAMPLES = """\
 examples:
   define prepare python_docs                    build the embedded corpus, no network needed
@@ -30,15 +35,13 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         "prepare",
         help="make a corpus ready for training",
-        description="Check the text files of a corpus (checksums, lines, tokens, types) and turn "
-        "them into token ids; a parallel corpus into ids of subwords learnt on its training split. "
-        "A corpus that is already prepared and intact is left as it is.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     specs = REGISTRY | PAIRS
     known = ", ".join(f"{spec.name} ({spec.title})" for spec in specs.values())
-    parser.add_argument("name", choices=list(specs), help=f"which corpus: {known}")
+    parser.add_argument("name", metavar="NAME", choices=list(specs), help=f"which corpus: {known}")
     parser.add_argument(
         "--source",
         metavar="DIR",

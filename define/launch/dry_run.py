@@ -261,9 +261,10 @@ def show(config: DictConfig) -> None:
     types, corpus = types_of(config)
     counts = parameters(config.model, types)
     shown = OmegaConf.masked_copy(config, [*SHOWN, "dataset", "common", "checkpoint"])
-    console.print(
-        Syntax(OmegaConf.to_yaml(shown, resolve=True), "yaml", background_color="default")
-    )
+    text = OmegaConf.to_yaml(shown, resolve=True)
+    # Printed itself, Syntax would cut long lines off at the terminal's edge.
+    yaml = Syntax(text, "yaml", background_color="default").highlight(text)
+    console.print(yaml, soft_wrap=True)
     size = f"{types:,}" if isinstance(types, int) else f"{types[0]:,} + {types[1]:,}"
     table = Table(title=f"Parameters, {size} types", title_justify="left", box=None)
     for part in counts:

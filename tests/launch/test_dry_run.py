@@ -161,6 +161,7 @@ def test_dry_run_at_the_paper_s_scale_without_the_corpus(tmp_path, monkeypatch, 
         "Nothing was trained",
     ):
         assert text in flat
+    assert f"  data: {tmp_path}/nowhere/wmt14-en-de\n" in output, "no line is cut off"
     (folder,) = (tmp_path / "runs").glob("*/*/*/*/*")
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "fairseq.yaml"]
 
