@@ -65,8 +65,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="PERCENT",
         help="how much worse a row may be that is said to match another (default: %(default)g)",
     )
-    parser.add_argument("--format", choices=list(render.FORMATS), default="terminal")
-    parser.add_argument(
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--format", choices=list(render.FORMATS), default="terminal")
+    formats.add_argument(
         "--json", action="store_const", const="json", dest="format", help="short for --format json"
     )
     parser.add_argument("--output", metavar="FILE", help="write there instead of the screen")
@@ -103,6 +104,8 @@ def run(args: argparse.Namespace) -> int:
             "with --table"
         )
     margin = args.margin / 100
+    if not 0 <= margin < 1:
+        raise InputError(f"--margin {args.margin:g} is no percentage from 0 to below 100; take 1")
     if args.claims:
         answers = claims.answers(found, args.scale, args.table, margin)
         if not answers:

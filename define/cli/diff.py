@@ -45,8 +45,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="SCALE|RUN",
         help="another scale's recipe of the row, or another run (default: %(default)s)",
     )
-    parser.add_argument("--format", choices=[*grid.FORMATS, "json"], default="terminal")
-    parser.add_argument(
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument("--format", choices=[*grid.FORMATS, "json"], default="terminal")
+    formats.add_argument(
         "--json", action="store_const", const="json", dest="format", help="short for --format json"
     )
     parser.set_defaults(run=run)

@@ -50,13 +50,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--name", help="with -m: of the sweep's folder; by default the jobs decide it"
     )
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--dry-run",
         action="store_true",
         help="print the resolved config, the parameters by part and the cost, or with -m a table "
         "of the runs; train nothing",
     )
-    parser.add_argument(
+    instead.add_argument(
         "--corpora",
         action="store_true",
         help="print the names of the corpora that the runs read, one a line; train nothing",

@@ -10,7 +10,7 @@ from fairseq.dataclass.configs import FairseqConfig
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -156,6 +156,12 @@ def one_sentence(error: Exception) -> str:
     """The gist of Hydra's and OmegaConf's many-line messages."""
     if found := re.match(r"Could not override '([^']*)'", str(error)):
         return f"{found[1]} is unknown; `define train --dry-run` shows all keys"
+    if isinstance(error, MissingConfigException) and (found := _available(error.missing_cfg_file)):
+        return found
+    if found := re.match(r"Ambiguous value for argument '([^']*)'", str(error)):
+        return f"{found[1]} has several values; train them with `define train -m`, or name one"
+    if found := re.match(r"Error parsing override '([^'=]*)'", str(error)):
+        return f"{found[1]!r} is no override; write KEY=VALUE, or see `define train --help`"
     text = str(error).split("\nConfig search path:")[0]
     if error.__cause__ is not None:
         text += "\n" + str(error.__cause__).partition("\n")[0]
@@ -163,6 +169,18 @@ def one_sentence(error: Exception) -> str:
     details = r"(full_key|object_type|reference_type)[:=]"
     gist = [line for line in lines if line and not re.match(details, line)]
     return re.sub(r":[;,]", ":", ", ".join(gist))
+
+
+def _available(missing: str | None) -> str:
+    """What there is instead of a config that is missing; "" where not all of it lies here."""
+    group, _, name = (missing or "").rpartition("/")
+    if not group or group.startswith("hydra"):
+        return ""
+    folder = configs_folder() / group
+    if not folder.is_dir():
+        return _available(group)
+    names = sorted({path.stem for path in folder.iterdir()})
+    return f"there is no {name!r} in {group}; take one of {', '.join(names)}"
 
 
 def fairseq_config(config: DictConfig) -> dict[str, Any]:

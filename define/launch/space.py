@@ -68,8 +68,8 @@ def parse(text: str) -> Parameter:
     found = re.fullmatch(rf"([\w.]+)=({'|'.join(KINDS)})\((.*)\)", text.strip())
     if found is None:
         raise InputError(
-            f"space {text!r} is none; write KEY=log(a,b), KEY=uniform(a,b), KEY=int(a,b) or "
-            f"KEY=choice(x,y,...)"
+            f"space {text!r} is no space to search; write KEY=log(a,b), KEY=uniform(a,b), "
+            f"KEY=int(a,b) or KEY=choice(x,y,...)"
         )
     key, kind, inside = found.groups()
     values = [value.strip() for value in re.split(r",(?![^\[]*\])", inside)]

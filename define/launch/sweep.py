@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,11 +75,6 @@ def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     """
     own, each = split(overrides)
     launcher = _launcher(own)
-    if launcher == SLURM and not (shutil.which("sbatch") and shutil.which("srun")):
-        raise InputError(
-            "the launcher needs SLURM's sbatch and srun, and one is not there; start the sweep "
-            "where they are, or take hydra/launcher=joblib"
-        )
     planned = [_planned(number, job) for number, job in enumerate(each, start=1)]
     configs = [p.config for p in planned if p.config is not None]
     if not any(p.fault is None for p in planned):
@@ -169,6 +163,11 @@ def _launcher(own: Sequence[str]) -> str:
             config = hydra_compose("sweep", list(own), return_hydra_config=True)
         return config.hydra.launcher._target_.rpartition(".")[2]
     except (HydraException, OmegaConfBaseException) as error:
+        if found := re.match(r"Could not override '([^']*)'", str(error)):
+            raise InputError(
+                f"{found[1]} is no key of the launcher; leave it out, or choose the launcher that "
+                "has it, such as hydra/launcher=joblib"
+            ) from error
         raise InputError(
             f"Hydra's config: {one_sentence(error)}; its launchers joblib, submitit_local, "
             f'submitit_slurm and slurm come with `pip install -e ".[sweep]"`'

@@ -1,6 +1,7 @@
 """Runs a planned sweep: starts Hydra's launcher, tells how the jobs go, and passes on an end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,9 +34,14 @@ def run(plan: Plan, command: str, quiet: bool = False) -> int:
     Returns:
         0 if all jobs are finished, else 1.
     Raises:
-        InputError: the sweep's name stands for other jobs.
+        InputError: the sweep's name stands for other jobs, or SLURM's commands are not there.
         KeyboardInterrupt: it was interrupted; the jobs of local launchers have saved and ended.
     """
+    if plan.launcher == SLURM and not (shutil.which("sbatch") and shutil.which("srun")):
+        raise InputError(
+            "the launcher needs SLURM's sbatch and srun, and one is not there; start the sweep "
+            "where they are, or take hydra/launcher=joblib"
+        )
     sweep = _written(plan, command)
     invocation = uuid.uuid4().hex
     before = sweeps.states(sweep)
@@ -78,7 +84,7 @@ def _written(plan: Plan, command: str) -> Sweep:
 
 
 def _tell(sweep: Sweep, job: Job, text: str) -> None:
-    print(f"[{job.number}/{len(sweep.jobs)}] {' '.join(job.overrides)}: {text}", flush=True)
+    print(f"[{job.number}/{len(sweep.jobs)}] {sweep.label(job)}: {text}", flush=True)
 
 
 def _in_words(found: Sequence[sweeps.State]) -> str:
@@ -93,7 +99,7 @@ def _conclude(sweep: Sweep) -> int:
     print(f"sweep {sweep.name}: {_in_words(after)}", flush=True)
     for state in after:
         if state.state != "finished":
-            what = f"define: job {state.job.number} {state.state}: {' '.join(state.job.overrides)}"
+            what = f"define: job {state.job.number} {state.state}: {sweep.label(state.job)}"
             print(f"{what}: {state.reason}" if state.reason else what, file=sys.stderr)
     return ALL_FINISHED if all(s.state == "finished" for s in after) else SOME_FAILED
 

@@ -104,7 +104,7 @@ def test_a_job_that_cannot_be_composed_or_built_leaves_the_others(workplace):
         ([ROW, "scale=vast,huge"], "vast"),
         ([ROW, SMOKE, "model.layers=0"], "layers = 0 must be at least 1"),
         ([ROW, SMOKE, "hydra/launcher=rocket"], "rocket"),
-        ([ROW, SMOKE, "hydra/launcher=joblib", "hydra.launcher.jobs=2"], "jobs"),
+        ([ROW, SMOKE, "hydra/launcher=joblib", "hydra.launcher.jobs=2"], "no key of the launcher"),
         ([ROW, SMOKE, "hydra/launcher=joblib", "hydra.launcher.n_jobs=two"], "two"),
         ([ROW, SMOKE, "hydra/launcher=slurm"], "needs SLURM's sbatch and srun"),
         ([ROW, SMOKE, "--name", "../x"], "--name '../x' is no file name"),
@@ -118,6 +118,28 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(overrides, sentence, workp
     assert captured.out == ""
     assert captured.err.startswith("define: ") and captured.err.count("\n") == 1, captured.err
     assert sentence in captured.err
+    assert list(workplace.iterdir()) == []
+
+
+def test_slurm_s_dry_run_needs_no_cluster(workplace, capsys):
+    overrides = [ROW, SMOKE, "hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+    assert main(["train", "-m", *overrides, "--dry-run"]) == 0
+    assert "1 of 1 jobs would run" in capsys.readouterr().out
+    assert list(workplace.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["experiment=table_9/x"], "no 'table_9' in experiment; take one of table_1a, table_1b,"),
+        (["experiment=table_4a/x"], "take one of glt, glt_shuffle, hgt, linear\n"),
+        ([f"{ROWS}", SMOKE], f"{ROWS} has several values; train them with `define train -m`"),
+        ([ROW, "optimization.lr"], "'optimization.lr' is no override; write KEY=VALUE"),
+    ],
+)
+def test_what_cannot_be_composed_says_what_can(overrides, sentence, workplace, capsys):
+    assert main(["train", *overrides]) == 2
+    assert sentence in capsys.readouterr().err
     assert list(workplace.iterdir()) == []
 
 

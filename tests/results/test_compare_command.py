@@ -150,7 +150,7 @@ def test_output_goes_to_a_file(command, mini_runs, tmp_path, output_format, begi
         (["--scale", "huge"], "scale 'huge'"),
         (["--runs", "nowhere"], "'nowhere' is not a folder"),
         (["--claims", "--table", "1b"], "no claim rests on table 1b; take one of 1a, 1c, 2, 3"),
-        (["--claims", "--margin", "100"], "a margin of 1 is not a share"),
+        (["--claims", "--margin", "100"], "--margin 100 is no percentage from 0 to below 100"),
         (["--plot", "a.png"], "no validated run"),
         (["--plot-params", "a.png"], "no series of sizes to plot; tables with one: 1a, 2"),
         (["--table", "2", "--plot-params", "a.png"], "'2' has no finished run to plot"),
