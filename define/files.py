@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all, and their checksums."""
+"""Files that appear whole or not at all, their checksums, and files that are locked."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -53,3 +54,33 @@ def sha256(path: str | Path) -> str:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+@contextmanager
+def hold(path: str | Path) -> Iterator[bool]:
+    """Locks a file, made with its folders, while inside; the system unlocks it however that ends.
+
+    Yields:
+        whether it is locked; False where another process holds it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def is_held(path: str | Path) -> bool:
+    """Whether a process has locked the file; it is not made."""
+    try:
+        with open(path) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -46,7 +46,7 @@ def test_define_commands(words):
     args = build_parser().parse_args(words[1:])
     if words[1] in ("train", "step", "search"):
         from define.launch.compose import compose
-        from define.launch.sweep import split
+        from define.launch.sweep.overrides import split
 
         for job in split(args.overrides)[1]:
             config = compose(job)

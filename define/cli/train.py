@@ -91,7 +91,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _multirun(args: argparse.Namespace) -> int:
-    from define.launch.sweep import corpora, plan, seeds_override
+    from define.launch.sweep.overrides import seeds_override
+    from define.launch.sweep.plan import corpora, plan
 
     if args.seeds is not None:
         for word in args.overrides:
@@ -104,12 +105,12 @@ def _multirun(args: argparse.Namespace) -> int:
         return 0
     planned = plan(args.overrides, args.name)
     if args.dry_run:
-        from define.launch.sweep_table import table
+        from define.launch.sweep.table import table
         from define.results.grid import print_terminal
 
         print_terminal([table(planned)], sys.stdout)
         return 0
-    from define.launch.sweep_run import run
+    from define.launch.sweep.run import run
 
     flags = ["--quiet"] if args.quiet else []
     flags += ["--name", args.name] if args.name else []

@@ -152,6 +152,15 @@ def _undeclared(config: DictConfig, prefix: str = "") -> list[str]:
     return found
 
 
+def override(key: str, value: str | Path) -> str:
+    """KEY=VALUE as Hydra reads it; a text with characters of its grammar is quoted."""
+    text = str(value)
+    if re.fullmatch(r"[\w./+@-]+", text) is None:
+        escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+        text = f"'{escaped}'"
+    return f"{key}={text}"
+
+
 def one_sentence(error: Exception) -> str:
     """The gist of Hydra's and OmegaConf's many-line messages."""
     if found := re.match(r"Could not override '([^']*)'", str(error)):

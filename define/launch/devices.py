@@ -1,20 +1,18 @@
-"""GPUs for jobs that share a machine: each job holds its own by a locked file per device.
+"""GPUs for jobs that share a machine: each job holds one by the locked file of that device.
 
 The files lie in a folder of the user's below the system's temporary one, so that all sweeps on a
 machine keep out of each other's way. A device is known by how CUDA_VISIBLE_DEVICES calls it.
 """
 
-import fcntl
 import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from define.errors import InputError
+from define.files import hold
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 PAUSE_S = 0.5
@@ -22,7 +20,7 @@ PAUSE_S = 0.5
 
 
 class Stopped(Exception):
-    """The sweep was interrupted while a job waited for devices."""
+    """The sweep was interrupted while a job waited for a device."""
 
 
 def visible() -> list[str]:
@@ -50,56 +48,28 @@ def locks_folder() -> Path:
 
 
 @contextmanager
-def take(
-    wanted: int, among: Sequence[str], stopped: Callable[[], bool] = lambda: False
-) -> Iterator[list[str]]:
-    """Holds devices that nobody else holds; waits for them.
+def take(among: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> Iterator[str]:
+    """Holds a device that nobody else holds; waits for one.
 
     Args:
-        wanted: how many.
-        among: the devices that there are; where there is none, a job that wants one gets none and
-            computes on the processor, as a single run does.
+        among: the devices that there are.
         stopped: is asked now and then while waiting.
     Yields:
-        their names; the system lets go of them however the process ends.
+        its name, or "" where there are none: a job then computes on the processor, as a single run
+        does. The system lets go of it however the process ends.
     Raises:
-        InputError: there are not so many.
         Stopped: `stopped` said so.
     """
-    if wanted == 1 and not among:
-        wanted = 0
-    if wanted > len(among):
-        raise InputError(
-            f"distributed_training.distributed_world_size = {wanted} devices are more than the "
-            f"{len(among)} of this machine ({VISIBLE}); take fewer, or make more visible"
-        )
-    while (held := _try(wanted, among)) is None:
+    if not among:
+        yield ""
+        return
+    locks_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    while True:
+        for name in among:
+            with hold(locks_folder() / name.replace("/", "_")) as held:
+                if held:
+                    yield name
+                    return
         if stopped():
             raise Stopped
         time.sleep(PAUSE_S)
-    with held[1]:
-        yield held[0]
-
-
-def _try(wanted: int, among: Sequence[str]) -> tuple[list[str], ExitStack] | None:
-    """The names of so many free devices and what holds them; None if there are not enough."""
-    names: list[str] = []
-    with ExitStack() as stack:
-        for name in among:
-            if len(names) == wanted:
-                break
-            lock = stack.enter_context(_open(name))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            names.append(name)
-        if len(names) < wanted:
-            return None
-        return names, stack.pop_all()
-
-
-def _open(name: str) -> IO[str]:
-    folder = locks_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return open(folder / name.replace("/", "_"), "w")

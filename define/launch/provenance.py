@@ -12,10 +12,8 @@ from typing import Any
 
 import torch
 
+from define.results import sweeps
 from define.results.records import without_places
-
-SWEEP = "DEFINE_SWEEP"
-"""Environment variable: the sweep, or search, that this process is a job of."""
 
 PACKAGES = ("define-reproduction", "torch", "fairseq-fixed", "hydra-core", "omegaconf", "numpy")
 
@@ -71,7 +69,7 @@ def versions() -> dict[str, str]:
 def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, Any]:
     """The `provenance` of a run record that begins now."""
     revision, dirty = commit()
-    sweep = os.environ.get(SWEEP)
+    sweep = os.environ.get(sweeps.VARIABLE)
     return {
         "commit": revision,
         "dirty": dirty,

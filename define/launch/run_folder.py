@@ -1,6 +1,5 @@
 """The folder of a run: its config files, the record of an earlier start, its last checkpoint."""
 
-import fcntl
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from define.errors import InputError
 from define.evaluation import checkpoints
-from define.files import atomic_write
+from define.files import atomic_write, hold
 from define.launch.compose import fairseq_config
 from define.results import records
 from define.results.recipe import comparable, differences
@@ -69,26 +68,22 @@ def existing(config: DictConfig) -> dict[str, Any] | None:
 def alone(folder: Path) -> Iterator[None]:
     """Holds the folder for one training; the system lets go of it however the process ends.
 
-    Whoever looks whether a run is going on (`define.results.sweeps.is_held`) has the lock for a
+    Whoever looks whether a run is going on (`define.files.is_held`) has the lock for a
     moment: a second try tells the two apart.
 
     Raises:
         InputError: another process is training in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        for pause in (0.1, 0.3, None):
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if pause is None:
-                    raise InputError(
-                        f"another process is training in {folder}; wait for it, or give this run a "
-                        f"folder of its own with run.dir=FOLDER"
-                    ) from None
-                time.sleep(pause)
-        yield
+    for pause in (0, 0.1, 0.3):
+        time.sleep(pause)
+        with hold(folder / ".lock") as held:
+            if held:
+                yield
+                return
+    raise InputError(
+        f"another process is training in {folder}; wait for it, or give this run a folder of its "
+        f"own with run.dir=FOLDER"
+    )
 
 
 def last_checkpoint(folder: Path) -> Mapping[str, Any] | None:

@@ -50,12 +50,6 @@ def step(
     """
     require_at_least(1, "updates", updates)
     require_at_least(0, "warm_up", warm_up)
-    devices = config.distributed_training.distributed_world_size
-    if devices != 1:
-        raise InputError(
-            f"distributed_training.distributed_world_size = {devices}, but updates are measured on "
-            f"one device; leave it at 1"
-        )
     material = _material(config, warm_up + updates, size)
     check_recipe(config)
     counts = parameters(config.model, corpus_types(config.run.corpus))

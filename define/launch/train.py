@@ -33,7 +33,13 @@ def check_recipe(config: DictConfig) -> None:
     Raises:
         InputError: a value of fairseq's sections that breaks a rule.
     """
-    optimization = config.optimization
+    devices, optimization = config.distributed_training.distributed_world_size, config.optimization
+    if devices != 1:
+        raise InputError(
+            f"distributed_training.distributed_world_size = {devices} must be 1 for define, which "
+            f"trains on one device; fairseq-hydra-train with the fairseq.yaml that `define train "
+            f"--dry-run` writes trains on several"
+        )
     if not (optimization.max_epoch > 0 or optimization.max_update > 0):
         raise InputError("training would never end; set optimization.max_epoch or max_update")
     if not optimization.lr or min(optimization.lr) <= 0:

@@ -6,7 +6,6 @@ A sweep is the folder RUNS/sweeps/NAME: `sweep.json` is the plan, `journal.jsonl
 interrupted.
 """
 
-import fcntl
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from define.errors import InputError
-from define.files import write_json
+from define.files import is_held, write_json
 from define.results import journal, records, schema
 from define.results.recipe import digest
 from define.results.records import RunRecord
@@ -23,6 +22,8 @@ SCHEMA = 1
 FOLDER = "sweeps"
 """Below the folder of the runs."""
 FILE_NAME = "sweep.json"
+VARIABLE = "DEFINE_SWEEP"
+"""Environment variable: the sweep, or search, that a process is a job of."""
 STATES = ("finished", "failed", "interrupted", "running", "pending")
 _REMEDY = "remove the sweep's folder and start the sweep again; finished runs are kept"
 
@@ -36,7 +37,6 @@ class Job:
         overrides: what `define train` gets.
         run_dir: the run's folder, relative to the folder of the runs where it lies below it.
         cpu: whether it computes on the processor.
-        devices: how many it needs if not.
         parameters: of the model, in total.
         config_sha256: `define.results.recipe.digest` of the config.
     """
@@ -50,7 +50,6 @@ class Job:
     seed: int | None = None
     run_dir: str | None = None
     cpu: bool | None = None
-    devices: int | None = None
     parameters: int | None = None
     config_sha256: str | None = None
 
@@ -65,7 +64,7 @@ _SHAPE = {
             "number": int,
             "overrides": [str],
             **dict.fromkeys(("table", "row", "scale", "corpus", "run_dir"), schema.Nullable(str)),
-            **dict.fromkeys(("seed", "devices", "parameters"), schema.Nullable(int)),
+            **dict.fromkeys(("seed", "parameters"), schema.Nullable(int)),
             "cpu": schema.Nullable(bool),
             "config_sha256": schema.Nullable(str),
         }
@@ -175,18 +174,6 @@ def _check(plan: Any) -> None:
     numbers = [job["number"] for job in plan["jobs"]]
     rule = f"are numbered {numbers}, not from 1 on"
     schema.require(numbers == list(range(1, len(numbers) + 1)), "jobs", rule)
-
-
-def is_held(lock: Path) -> bool:
-    """Whether a process holds the lock file."""
-    try:
-        with open(lock) as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def finished_record(sweep: Sweep, job: Job) -> RunRecord | None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,20 @@ def finished(data_root, tmp_path_factory) -> Path:
         overrides = ["optimization.max_epoch=5", "optimization.lr=[2.0]", "optimizer.nonmono=0"]
         assert main(command(*overrides, f"run.dir={folder}")) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[Callable[[], Any]], Any]:
+    """(condition) -> its first true value, within two minutes."""
+
+    def wait(condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + 120
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.1)
+        return value
+
+    return wait
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """`define train -m` with Hydra's launchers: real processes, failures, retries, interruptions."""
 
-import fcntl
 import json
 import os
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 
+from define.errors import InputError
+from define.files import hold
 from define.results import journal, sweeps
 
 PATIENCE_S = 120
@@ -40,25 +40,17 @@ def events(found: sweeps.Sweep, kind: str) -> list[dict]:
     return [e for e in journal.read(found.journal) if e["event"] == kind]
 
 
-def wait_for(condition):
-    """The first true value of the condition."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-    return value
+@pytest.fixture
+def started(mine, wait_for):
+    """(number of a job) -> its process, once it runs."""
 
-
-def started(mine, number: int) -> int:
-    """The process of a job, once it runs."""
-
-    def pid():
+    def pid(number):
         try:
             return next((e["pid"] for e in events(mine(), "started") if e["job"] == number), None)
-        except Exception:  # the sweep is not written yet
+        except InputError:  # the sweep is not written yet
             return None
 
-    return wait_for(pid)
+    return lambda number: wait_for(lambda: pid(number))
 
 
 def trains(folder: Path) -> bool:
@@ -123,8 +115,7 @@ def test_what_failed_is_tried_again_and_what_is_finished_stays(
     assert f"{states[1].record.final['valid']['ppl']:.2f}" in output
 
     (mine().run_dir(mine().job(2)) / "record.json").unlink()
-    with open(mine().claim(mine().job(2)), "w") as claim:
-        fcntl.flock(claim, fcntl.LOCK_EX)
+    with hold(mine().claim(mine().job(2))):
         assert sweep(*overrides) == 1  # nothing but the plan
     output, errors = capfd.readouterr()
     assert "data=ptb: another process trains it" in output
@@ -157,9 +148,11 @@ def test_submitit_s_local_executor_runs_a_job(sweep, mine, monkeypatch, capfd):
     assert capfd.readouterr().out.count("finished: table 1c") == 1
 
 
-def test_an_interrupted_sweep_lets_its_job_save_and_starts_no_other(start, mine, workplace):
+def test_an_interrupted_sweep_lets_its_job_save_and_starts_no_other(
+    start, mine, started, wait_for, workplace
+):
     process = start("optimization.max_epoch=500", "--seeds", "1-2")
-    pid = started(mine, 1)
+    pid = started(1)
     wait_for(lambda: trains(mine().run_dir(mine().job(1))))
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=PATIENCE_S)
@@ -173,14 +166,14 @@ def test_an_interrupted_sweep_lets_its_job_save_and_starts_no_other(start, mine,
 
 
 def test_with_joblib_a_killed_job_fails_alone_and_an_interruption_ends_the_others(
-    start, mine, monkeypatch, workplace
+    start, mine, started, wait_for, monkeypatch, workplace
 ):
     monkeypatch.setenv("TMPDIR", str(workplace))
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     process = start("optimization.max_epoch=500", "--seeds", "1-3", *launcher)
-    first, second = started(mine, 1), started(mine, 2)
+    first, second = started(1), started(2)
     os.kill(first, signal.SIGKILL)
-    third = started(mine, 3)
+    third = started(3)
     wait_for(lambda: trains(mine().run_dir(mine().job(2))))
     assert environment(second)["DEFINE_SWEEP"] == "mine"
     process.send_signal(signal.SIGTERM)
@@ -195,10 +188,10 @@ def test_with_joblib_a_killed_job_fails_alone_and_an_interruption_ends_the_other
     assert record["status"] == "interrupted"
 
 
-def test_a_killed_sweep_leaves_no_job_behind(start, mine):
+def test_a_killed_sweep_leaves_no_job_behind(start, mine, started, wait_for):
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
     process = start("optimization.max_epoch=500", *launcher)
-    pid = started(mine, 1)
+    pid = started(1)
     process.kill()
     process.communicate()
     wait_for(lambda: not is_alive(pid))

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import tempfile
-import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from submitit import AutoExecutor
 
 from define.launch.compose import configs_folder
-from define.launch.sweep import plan
+from define.launch.sweep.plan import plan
 from define.results import journal, sweeps
 
 PATIENCE_S = 120
@@ -80,17 +79,8 @@ def options(cluster):
     return ["hydra/launcher=slurm", "hydra.launcher.partition=gpu", "hydra.launcher.mem_gb=48"]
 
 
-def wait_for(condition):
-    """The first true value of the condition."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-    return value
-
-
 def test_a_sweep_is_an_array_whose_tasks_are_queued_again_and_outlive_the_sweep(
-    spawn_train, cluster, options, workplace
+    spawn_train, wait_for, cluster, options, workplace
 ):
     folder = workplace / "runs" / "sweeps" / "mine"
     jobs = ["common.cpu=false", "optimization.max_epoch=1,500"]

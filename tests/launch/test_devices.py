@@ -1,4 +1,4 @@
-"""Devices are held by one job at a time, in this process and in others."""
+"""A device is held by one job at a time, in this process and in others."""
 
 import subprocess
 import sys
@@ -6,15 +6,14 @@ import tempfile
 
 import pytest
 
-from define.errors import InputError
 from define.launch import devices
 from define.launch.devices import Stopped, take, visible
 
 HOLD = """
 import sys
 from define.launch.devices import take
-with take(int(sys.argv[1]), sys.argv[2].split(",")) as names:
-    print(",".join(names), flush=True)
+with take(sys.argv[1].split(",")) as name:
+    print(name, flush=True)
     sys.stdin.read()
 """
 
@@ -28,11 +27,11 @@ def own_locks(monkeypatch, tmp_path):
 
 @pytest.fixture
 def hold():
-    """(wanted, "0,1") -> a process that holds devices until its input ends, and their names."""
+    """("0,1") -> a process that holds a device until its input ends, and the device's name."""
     processes = []
 
-    def start(wanted, among):
-        command = [sys.executable, "-c", HOLD, str(wanted), among]
+    def start(among):
+        command = [sys.executable, "-c", HOLD, among]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         process = subprocess.Popen(command, **pipes)
         processes.append(process)
@@ -66,8 +65,8 @@ def test_without_the_variable_they_are_those_of_nvidia_smi(script, expected, mon
 
 
 def test_each_of_two_jobs_has_its_own_and_the_third_waits_for_the_first(hold):
-    first, one = hold(1, "0,1")
-    _, other = hold(1, "0,1")
+    first, one = hold("0,1")
+    _, other = hold("0,1")
     assert {one, other} == {"0", "1"}
     looks = []
 
@@ -78,36 +77,26 @@ def test_each_of_two_jobs_has_its_own_and_the_third_waits_for_the_first(hold):
             first.wait()
         return False
 
-    with take(1, ["0", "1"], free_the_first_at_the_second_look) as names:
-        assert names == [one]
+    with take(["0", "1"], free_the_first_at_the_second_look) as name:
+        assert name == one
     assert len(looks) >= 2
 
 
-def test_several_devices_are_taken_together_or_not_at_all(hold):
-    _, one = hold(1, "0,1,2")
-    assert one == "0"
-    with take(2, ["0", "1", "2"]) as names:
-        assert names == ["1", "2"]
+def test_whoever_is_stopped_waits_no_longer(hold):
+    _, name = hold("0")
+    assert name == "0"
     with pytest.raises(Stopped):
-        with take(3, ["0", "1", "2"], lambda: True):
-            pass
-    _, free = hold(2, "1,2")  # the vain try holds none back
-    assert free == "1,2"
-
-
-def test_more_than_there_are_is_one_sentence():
-    with pytest.raises(InputError, match="= 3 devices are more than the 2 of this machine"):
-        with take(3, ["0", "1"]):
+        with take(["0"], lambda: True):
             pass
 
 
 def test_without_any_device_a_job_computes_on_the_processor():
-    with take(1, []) as names:
-        assert names == []
+    with take([]) as name:
+        assert name == ""
 
 
 def test_an_allocation_of_slurm_numbers_its_devices_for_itself(hold, monkeypatch):
-    hold(1, "0")
+    hold("0")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    with take(1, ["0"]) as names:
-        assert names == ["0"]
+    with take(["0"]) as name:
+        assert name == "0"

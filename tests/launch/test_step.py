@@ -139,12 +139,6 @@ def test_impossible_numbers_are_refused(arguments, sentence):
         step(smoke("table_1a/lstm_r2"), **arguments)
 
 
-def test_updates_are_measured_on_one_device():
-    config = smoke("table_1a/lstm_r2", "distributed_training.distributed_world_size=2")
-    with pytest.raises(InputError, match="distributed_world_size = 2, but updates are measured on"):
-        step(config)
-
-
 def test_one_stream_and_one_update_are_enough():
     config = smoke("table_1a/lstm_r2", "task.bptt=2")
     record = step(config, 1, 0, quiet=True, streams=1)

@@ -1,13 +1,12 @@
 """How a job stands follows from the journal, the locks and its run's record."""
 
-import fcntl
 import json
-from contextlib import contextmanager
 
 import pytest
 
 from define.cli.main import main
 from define.errors import InputError
+from define.files import hold
 from define.results import journal, records, sweeps
 from define.results.recipe import digest
 from define.results.sweeps import Job, Sweep
@@ -19,7 +18,7 @@ ENDED = {"job": 1, "attempt": 1, "exit_code": 2, "seconds": 90.0}
 
 @pytest.fixture
 def sweep(tmp_path):
-    job = Job(1, ["seed=1"], "1c", "awd_lstm", "mini", "ptb", 1, "run", True, 1, 5, digest(CONFIG))
+    job = Job(1, ["seed=1"], "1c", "awd_lstm", "mini", "ptb", 1, "run", True, 5, digest(CONFIG))
     made = Sweep(tmp_path / "sweeps" / "mine", "define train -m seed=1,2", "now", [job])
     sweeps.write(made)
     return made
@@ -36,14 +35,6 @@ def stands(sweep):
         return state.state, state.reason
 
     return after
-
-
-@contextmanager
-def held(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def test_a_sweep_is_read_as_it_was_written(sweep, tmp_path):
@@ -83,9 +74,9 @@ def test_the_last_event_counts(stands):
 
 
 def test_a_job_runs_as_long_as_its_claim_or_its_run_s_folder_is_held(stands, sweep, tmp_path):
-    with held(sweep.claim(sweep.job(1))):
+    with hold(sweep.claim(sweep.job(1))):
         assert stands(STARTED) == ("running", "")
-    with held(tmp_path / "run" / ".lock"):
+    with hold(tmp_path / "run" / ".lock"):
         assert stands() == ("running", "")
     assert stands()[0] == "interrupted"
 

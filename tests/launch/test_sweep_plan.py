@@ -9,12 +9,14 @@ from define.cli.main import main
 from define.errors import InputError
 from define.launch.compose import compose
 from define.launch.dry_run import budget
-from define.launch.sweep import default_name, jobs, plan, seeds_override
-from define.launch.sweep_table import table
+from define.launch.sweep.overrides import default_name, jobs, seeds_override
+from define.launch.sweep.plan import plan
+from define.launch.sweep.table import table
 
 ROW = "experiment=table_1c/awd_lstm"
 ROWS = f"{ROW},table_1c/awd_lstm_define"
 SMOKE = "scale=smoke"
+WORLD = "distributed_training.distributed_world_size=2"
 
 
 def test_jobs_are_all_combinations_in_order():
@@ -71,7 +73,7 @@ def test_a_plan_has_folder_size_and_place_of_every_job(workplace):
     job = found.jobs[3].job
     assert list(job.overrides) == ["experiment=table_1c/awd_lstm_define", SMOKE, "seed=2"]
     assert (job.number, job.table, job.row, job.seed) == (4, "1c", "awd_lstm_define", 2)
-    assert (job.scale, job.corpus, job.cpu, job.devices) == ("smoke", "python_docs", True, 1)
+    assert (job.scale, job.corpus, job.cpu) == ("smoke", "python_docs", True)
     assert found.jobs[0].job.parameters == found.jobs[1].job.parameters != job.parameters
     assert len({p.job.config_sha256 for p in found.jobs}) == 4
     assert not list(workplace.iterdir())
@@ -102,6 +104,7 @@ def test_a_job_that_cannot_be_composed_or_built_leaves_the_others(workplace):
     ("overrides", "sentence"),
     [
         ([ROW, "scale=vast,huge"], "vast"),
+        ([ROW, SMOKE, WORLD], "distributed_world_size = 2 must be 1 for define, which trains on"),
         ([ROW, SMOKE, "model.layers=0"], "layers = 0 must be at least 1"),
         ([ROW, SMOKE, "hydra/launcher=rocket"], "rocket"),
         ([ROW, SMOKE, "hydra/launcher=joblib", "hydra.launcher.jobs=2"], "no key of the launcher"),
@@ -154,7 +157,7 @@ def test_a_name_stands_for_its_jobs(workplace, capsys):
     command = ["train", "-m", ROW, SMOKE, "--name", "mine", "seed=1"]
     folder.mkdir(parents=True)
     other = {"number": 1, "overrides": [ROW, "seed=2"]}
-    fields = ("table", "row", "scale", "corpus", "seed", "run_dir", "cpu", "devices", "parameters")
+    fields = ("table", "row", "scale", "corpus", "seed", "run_dir", "cpu", "parameters")
     other |= dict.fromkeys((*fields, "config_sha256"))
     about = {"schema": 1, "name": "mine", "command": "define train -m seed=2", "created": "now"}
     text = json.dumps({**about, "jobs": [other]})

@@ -1,4 +1,4 @@
-"""`python -m define.launch.distribute CONFIGS OVERRIDES`: Hydra gives a sweep's jobs to a launcher.
+"""`python -m define.launch.sweep.distribute CONFIGS OVERRIDES`: Hydra gives jobs to a launcher.
 
 A process of its own, so that Hydra pickles nothing of fairseq for the launchers' processes.
 """
@@ -7,7 +7,7 @@ import sys
 
 import hydra
 
-from define.launch.sweep_job import run
+from define.launch.sweep.job import run
 
 if __name__ == "__main__":
     configs = sys.argv.pop(1)

@@ -8,17 +8,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from define.errors import InputError
+from define.files import hold, is_held
 from define.launch import devices
-from define.launch.job import INTERRUPTED, Ended, Job, end_with_the_parent
+from define.launch.process import INTERRUPTED, Ended, TrainProcess, end_with_the_parent
 from define.results import journal, sweeps
 
 ELSEWHERE = "another process trains it"
@@ -43,12 +40,6 @@ def run(config: DictConfig) -> None:
         job.note("failed", reason=f"{type(error).__name__}: {error}")
 
 
-def stopping(sweep: sweeps.Sweep, invocation: str) -> bool:
-    """Whether that start of the sweep was interrupted."""
-    events = journal.read(sweep.journal)
-    return any(e["event"] == "stopping" and e["invocation"] == invocation for e in events)
-
-
 class _SweepJob:
     def __init__(self, sweep: sweeps.Sweep, job: sweeps.Job, config: DictConfig):
         self.sweep, self.job, self.config = sweep, job, config
@@ -64,52 +55,36 @@ class _SweepJob:
         journal.append(self.sweep.journal, about | fields)
 
     def run(self) -> None:
-        with self._claimed() as claimed:
-            if not claimed or sweeps.is_held(self.sweep.run_dir(self.job) / ".lock"):
+        with hold(self.sweep.claim(self.job)) as claimed:
+            if not claimed or is_held(self.sweep.run_dir(self.job) / ".lock"):
                 self.note("skipped", reason=ELSEWHERE)
             elif sweeps.finished_record(self.sweep, self.job) is None and not self._stopping():
-                self._run_on_devices()
-
-    @contextmanager
-    def _claimed(self) -> Iterator[bool]:
-        path = self.sweep.claim(self.job)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w") as lock:
-            try:
-                flock(lock, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+                self._run_on_a_device()
 
     def _stopping(self) -> bool:
-        return stopping(self.sweep, self.config.invocation)
+        """Whether this start of the sweep was interrupted."""
+        events = journal.read(self.sweep.journal)
+        stops = [event["invocation"] for event in events if event["event"] == "stopping"]
+        return self.config.invocation in stops
 
-    def _run_on_devices(self) -> None:
+    def _run_on_a_device(self) -> None:
         if self.job.cpu or os.environ.get(_EXECUTOR) == "slurm":  # devices are SLURM's business
-            self._run({}, None)
+            self._run(None)
             return
         shared = [name for name in str(self.config.devices).split(",") if name]
         try:
-            with devices.take(self.job.devices, shared, self._stopping) as taken:
-                names = ",".join(taken)
-                self._run({devices.VISIBLE: names}, names)
-        except InputError as error:
-            self.note("failed", reason=str(error))
+            with devices.take(shared, self._stopping) as device:
+                self._run(device)
         except devices.Stopped:
             pass
 
-    def _run(self, env: dict[str, str], device: str | None) -> None:
+    def _run(self, device: str | None) -> None:
         begin = time.monotonic()
         if self.config.terminal:
-            print(f"[{self.job.number}/{len(self.sweep.jobs)}] {self.title}", flush=True)
-        process = Job(
-            self.job.overrides,
-            self.sweep.log(self.job),
-            env={"DEFINE_SWEEP": self.sweep.name, "TQDM_MININTERVAL": "1", **env},
-            flags=("--quiet",) if self.config.quiet else (),
-            end_with_parent=True,
-        )
+            title = f"define train {' '.join(self.job.overrides)}"
+            print(f"[{self.job.number}/{len(self.sweep.jobs)}] {title}", flush=True)
+        log, quiet = self.sweep.log(self.job), self.config.quiet
+        process = TrainProcess(self.job.overrides, log, self.sweep.name, device, quiet)
         self.note("started", pid=process.pid, device=device)
         if self._stopping():  # perhaps noted too late to be seen by whoever stops the jobs
             process.terminate()
@@ -124,10 +99,6 @@ class _SweepJob:
                 return
             raise
         self._note_end(ended, time.monotonic() - begin, device)
-
-    @property
-    def title(self) -> str:
-        return f"define train {' '.join(self.job.overrides)}"
 
     def _note_end(self, ended: Ended, seconds: float, device: str | None) -> None:
         fields = {"exit_code": ended.code, "seconds": seconds, "device": device}

@@ -1,7 +1,5 @@
 """The plan of a sweep: every job composed and checked before the first one starts."""
 
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +8,6 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -19,9 +15,10 @@ from omegaconf.errors import OmegaConfBaseException
 from define.errors import InputError
 from define.launch.compose import HYDRA_BASE, compose, configs_folder, one_sentence
 from define.launch.counting import Types, parameters
-from define.launch.dry_run import Budget, budget, types_of
+from define.launch.dry_run import types_of
 from define.launch.provenance import now
 from define.launch.run_folder import existing, published_config
+from define.launch.sweep.overrides import default_name, split
 from define.launch.train import check_recipe
 from define.results import sweeps
 from define.results.recipe import digest
@@ -98,64 +95,6 @@ def corpora(overrides: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(compose(job).run.corpus for job in each))
 
 
-def split(overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """The overrides of Hydra's own config, and those of each job.
-
-    Raises:
-        InputError: an override that Hydra cannot read.
-    """
-    own = [word for word in overrides if re.match(r"[+~]*hydra[./]", word)]
-    return own, jobs([word for word in overrides if word not in own])
-
-
-def jobs(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job of a sweep, in Hydra's order.
-
-    Raises:
-        InputError: an override that Hydra cannot read.
-    """
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise InputError(
-            f"override: {str(error).splitlines()[0]}; see `define train --help`"
-        ) from error
-    (batch,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    return [list(job) for job in batch]
-
-
-def seeds_override(text: str) -> str:
-    """Hydra's override for "1-3" or "1,2,5".
-
-    Raises:
-        InputError: neither of them.
-    """
-    found: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
-        if match is None or int(match[2] or match[1]) < int(match[1]):
-            raise InputError(f"--seeds {text!r} is no list of seeds; take such as 1-3 or 1,2,5")
-        found += range(int(match[1]), int(match[2] or match[1]) + 1)
-    return f"seed={','.join(map(str, dict.fromkeys(found)))}"
-
-
-def default_name(each: Sequence[Sequence[str]]) -> str:
-    """Tables and scale, and a hash of the jobs: the same jobs find their sweep again."""
-    words = [word.partition("=") for job in each for word in job]
-    tables = [value.split("/")[0] for key, _, value in words if key == "experiment"]
-    scales = [value for key, _, value in words if key == "scale"]
-    tables, scales = list(dict.fromkeys(tables)), list(dict.fromkeys(scales))
-    stem = [*(tables if len(tables) < 3 else [f"{len(tables)}_tables"]), *scales] or ["sweep"]
-    readable = re.sub(r"[^\w.-]+", "_", "-".join(stem))
-    whole = json.dumps([list(job) for job in each])
-    return f"{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
-
-
-def measure(planned: Planned) -> Budget:
-    """What the training of a job that can run takes."""
-    return budget(planned.config, *types_of(planned.config))
-
-
 def _launcher(own: Sequence[str]) -> str:
     """The class of the launcher that the overrides of Hydra's config choose."""
     try:
@@ -197,7 +136,6 @@ def _described(job: sweeps.Job, config: DictConfig) -> sweeps.Job:
         seed=config.seed,
         run_dir=config.run.dir,
         cpu=config.common.cpu,
-        devices=config.distributed_training.distributed_world_size,
         parameters=_total(config.model, types),
         config_sha256=digest(published_config(config)),
     )

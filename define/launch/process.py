@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from define.launch import devices
+from define.results import sweeps
 
 INTERRUPTED = 130
 """The exit code of a run that was asked to end and saved what it had."""
@@ -20,7 +23,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Ended:
-    """How a job ended.
+    """How a training ended.
 
     Attributes:
         code: its exit code; below zero, the signal that killed it.
@@ -51,30 +54,34 @@ def _begin_below() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
-class Job:
+class TrainProcess:
     """`define train OVERRIDES` in a process of its own, started at once.
 
     It is in no process group of the terminal: whoever started it passes an interruption on, once.
-    It holds its log until it ends, even if whoever started it is killed: a second job with that log
-    waits for the first.
+    It is asked to end when whoever started it dies (on Linux), and ignores SIGUSR2, by which SLURM
+    tells submitit, above it, that the time is up. It holds its log until it ends: a second one with
+    that log waits for the first.
 
     Args:
         overrides: Hydra overrides; the run's folder follows from them.
         log: a file that what it prints is appended to; made with its folders.
-        env: environment variables besides those of this process.
-        flags: options of `define train`.
-        end_with_parent: whether it is asked to end when whoever started it dies (on Linux); then it
-            also ignores SIGUSR2, by which SLURM tells submitit, above it, that the time is up.
+        sweep: the name of the sweep, or search, that it is a job of.
+        device: the one that it sees, "" for none; by default all that this process sees.
+        quiet: no progress bars.
     """
 
     def __init__(
         self,
         overrides: Sequence[str],
         log: Path,
-        env: Mapping[str, str] | None = None,
-        flags: Sequence[str] = ("--quiet",),
-        end_with_parent: bool = False,
+        sweep: str,
+        device: str | None = None,
+        quiet: bool = True,
     ):
+        env = {**os.environ, sweeps.VARIABLE: sweep, "TQDM_MININTERVAL": "1"}
+        if device is not None:
+            env[devices.VISIBLE] = device
+        flags = ["--quiet"] if quiet else []
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as stream:
@@ -85,9 +92,9 @@ class Job:
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env=env,
                 start_new_session=True,
-                preexec_fn=_begin_below if end_with_parent else None,
+                preexec_fn=_begin_below,
             )
 
     @property
@@ -127,44 +134,3 @@ class Job:
             lines = re.split("[\r\n]", stream.read().decode(errors="replace"))
         printed = [line.strip() for line in lines if line.strip()] or ["it printed nothing"]
         return printed[-1].removeprefix("define: ")
-
-
-def busy(log: Path) -> bool:
-    """Whether a job with this log is running, whoever started it."""
-    if not log.exists():
-        return False
-    with open(log, "rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def run_job(
-    overrides: Sequence[str],
-    log: Path,
-    env: Mapping[str, str] | None = None,
-    flags: Sequence[str] = ("--quiet",),
-) -> Ended:
-    """Starts a job and waits for its end; an interruption is passed on to it, and awaited.
-
-    Raises:
-        KeyboardInterrupt: this process was interrupted.
-    """
-    job = Job(overrides, log, env, flags)
-    try:
-        return job.wait()
-    except BaseException:
-        job.terminate()
-        job.wait()
-        raise
-
-
-def override(key: str, value: str | Path) -> str:
-    """KEY=VALUE as Hydra reads it; a text with characters of its grammar is quoted."""
-    text = str(value)
-    if re.fullmatch(r"[\w./+@-]+", text) is None:
-        escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
-        text = f"'{escaped}'"
-    return f"{key}={text}"

@@ -6,7 +6,7 @@ import pytest
 
 from define.errors import InputError
 from define.launch.compose import compose
-from define.launch.space import Parameter, around_learning_rate, override, parse, parse_all
+from define.launch.search.space import Parameter, around_learning_rate, override, parse, parse_all
 
 
 @pytest.mark.parametrize(

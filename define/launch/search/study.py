@@ -4,95 +4,43 @@ A search is a folder: `search.json` (the plan), `study.log` (Optuna's journal, f
 on) and a run folder per trial.
 """
 
-import hashlib
 import json
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import optuna
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from define.errors import InputError
 from define.files import write_json
-from define.launch import devices, job, provenance, space
-from define.launch.compose import compose
+from define.launch import devices, provenance
+from define.launch.compose import compose, override
 from define.launch.counting import parameters
 from define.launch.run_folder import alone
-from define.launch.space import Parameter, Value
+from define.launch.search import space
+from define.launch.search.plan import Plan
+from define.launch.search.samplers import PRUNERS, SAMPLERS
+from define.launch.search.space import Value
+from define.launch.search.trial import POLL_SECONDS, RunningTrial
 from define.launch.train import check_recipe
-from define.launch.trial import POLL_SECONDS, RunningTrial
 from define.launch.workloads import workload
 from define.results import records
 from define.results.recipe import differences
 
-SEED = 11
-"""Of the trials' training: a seed that no result uses, so that results are not chosen by it."""
-
-TPE_STARTUP = 5
-"""Trials that TPE draws at random before it has something to go by."""
-
-MEDIAN_STARTUP = 3
-"""Finished trials before the median prunes."""
-
-PRUNERS: dict[str, Callable[[], BasePruner]] = {
-    "none": NopPruner,
-    "median": lambda: MedianPruner(n_startup_trials=MEDIAN_STARTUP),
-    "halving": SuccessiveHalvingPruner,
-}
 PLAN_FILE, STORAGE_FILE = "search.json", "study.log"
-OWN_KEYS = ("run.dir", "run.score_test", "checkpoint.save_dir")
-"""What a search sets for each trial."""
-
 STATES = {
     TrialState.COMPLETE: "finished",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "interrupted",
 }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a search is; it goes on only with the plan that it began with.
-
-    Attributes:
-        name: of its folder.
-        overrides: Hydra overrides of every trial, the training's seed among them.
-        space: what differs between the trials.
-        sampler: a key of `SAMPLERS`.
-        sampler_seed: of the sampler alone.
-        pruner: a key of `PRUNERS`.
-    """
-
-    name: str
-    overrides: tuple[str, ...]
-    space: tuple[Parameter, ...]
-    sampler: str = "tpe"
-    sampler_seed: int = 0
-    pruner: str = "median"
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in search.json, where the versions stand beside."""
-        return {
-            "name": self.name,
-            "overrides": list(self.overrides),
-            "space": [str(parameter) for parameter in self.space],
-            "sampler": self.sampler,
-            "sampler_seed": self.sampler_seed,
-            "pruner": self.pruner,
-        }
 
 
 @dataclass(frozen=True)
@@ -115,38 +63,6 @@ class TrialResult:
     updates: int | None
     minutes: float | None
     reason: str
-
-
-def make_plan(
-    overrides: Sequence[str],
-    space_texts: Sequence[str] = (),
-    name: str | None = None,
-    **options: Any,
-) -> Plan:
-    """A plan with what the user leaves open: the space, the trials' seed and the name.
-
-    Args:
-        overrides: Hydra overrides, as for `define train`.
-        space_texts: as `define.launch.space.parse` reads them.
-        options: further fields of `Plan`.
-    Raises:
-        InputError: what cannot be read or composed, or a key that the search sets itself.
-    """
-    keys = [text.lstrip("+~").partition("=")[0] for text in overrides]
-    chosen = space.parse_all(space_texts)
-    for key in (*keys, *(parameter.key for parameter in chosen)):
-        if key in OWN_KEYS:
-            raise InputError(f"{key} is set for each trial by the search; leave it out")
-    trained = tuple(overrides) if "seed" in keys else (*overrides, f"seed={SEED}")
-    config = compose(list(trained))
-    chosen = chosen or (space.around_learning_rate(config),)
-    if name is None:
-        text = json.dumps([trained, list(map(str, chosen))])
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        name = f"table_{config.run.table}_{config.run.row}_{config.run.scale}_{digest}"
-    if re.fullmatch(r"\w[\w.-]*", name) is None:
-        raise InputError(f"--name {name!r} must be letters, digits, '.', '_' and '-'")
-    return Plan(name, trained, chosen, **options)
 
 
 class Search:
@@ -185,12 +101,11 @@ class Search:
         """
         if trials < 1 or jobs < 1:
             raise InputError(f"--trials {trials} and --jobs {jobs} must be at least 1")
-        each = self.base.distributed_training.distributed_world_size
         there = [] if self.base.common.cpu else devices.visible()
-        if there and jobs * each > len(there):
+        if there and jobs > len(there):
             raise InputError(
-                f"--jobs {jobs} with {each} devices each are more than the {len(there)} of this "
-                f"machine; take fewer, or make more visible with {devices.VISIBLE}"
+                f"--jobs {jobs} are more than the {len(there)} devices of this machine; take "
+                f"fewer, or make more visible with {devices.VISIBLE}"
             )
         with ExitStack() as stack:
             try:
@@ -226,7 +141,7 @@ class Search:
             self._tell(f"trial {trial.number}: {line}")
 
         chosen, folder = self.chosen(trial.params), self.folder / f"trial_{trial.number}"
-        place = job.override("run.dir", folder)
+        place = override("run.dir", folder)
         overrides = [*self.plan.overrides, *chosen, "run.score_test=false", place]
         tell(" ".join(chosen))
         return RunningTrial(trial, folder, overrides, self.plan.name, self.base, tell)
@@ -303,23 +218,6 @@ def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
     """The finished trial with the lowest validation perplexity; None if none has finished."""
     finished = [trial for trial in results if trial.state == "finished"]
     return min(finished, key=lambda trial: trial.valid_ppl, default=None)
-
-
-class _Grid(GridSampler):
-    def after_trial(self, *_: Any) -> None:
-        """Nothing: the search itself ends with the grid."""
-
-
-def _seed(plan: Plan, number: int) -> int:
-    """A seed for each trial: a search that goes on draws what an uninterrupted one draws."""
-    return int(np.random.SeedSequence([plan.sampler_seed, number]).generate_state(1)[0])
-
-
-SAMPLERS: dict[str, Callable[[Plan, int], BaseSampler]] = {
-    "tpe": lambda plan, number: TPESampler(seed=_seed(plan, number), n_startup_trials=TPE_STARTUP),
-    "random": lambda plan, number: RandomSampler(seed=_seed(plan, number)),
-    "grid": lambda plan, number: _Grid({p.key: p.grid for p in plan.space}, plan.sampler_seed),
-}
 
 
 def _mend(path: Path) -> None:

@@ -10,12 +10,12 @@ import optuna
 from omegaconf import DictConfig
 from optuna.trial import TrialState
 
+from define.files import is_held
 from define.launch import devices
-from define.launch.job import Ended, Job, busy
+from define.launch.process import Ended, TrainProcess
 from define.results import journal, records
 
 LOG_FILE = "output.log"
-SWEEP_VARIABLE = "DEFINE_SWEEP"
 POLL_SECONDS = 0.2
 
 
@@ -27,7 +27,7 @@ class RunningTrial:
         folder: of the run.
         overrides: of the run.
         search: the name of the search.
-        config: the search's, which says where training ends and on which devices.
+        config: the search's, which says where training ends and whether on the processor.
         tell: hears one line about each thing that happens.
     """
 
@@ -41,49 +41,43 @@ class RunningTrial:
         tell: Callable[[str], None],
     ):
         self._trial, self._folder, self._config, self._tell = trial, folder, config, tell
-        self._devices = ExitStack()
+        self._device = ExitStack()
         log = folder / LOG_FILE
-        if busy(log):
+        if is_held(log):
             tell("its training goes on since an earlier start of this search; waiting for its end")
-            while busy(log):
+            while is_held(log):
                 time.sleep(POLL_SECONDS)
         self._reported = set(trial.study.get_trials()[trial.number].intermediate_values)
         known = [event for event in self._validations() if event["updates"] in self._reported]
         self._pruned = bool(known) and self._gives_up(known[-1])
         self._follow()
-        self._job: Job | None = None
+        self._training: TrainProcess | None = None
         if not self._pruned:
-            env = {SWEEP_VARIABLE: search, **self._take_devices()}
-            self._job = Job(overrides, log, env, end_with_parent=True)
-
-    def _take_devices(self) -> dict[str, str]:
-        """Waits for devices that no other job holds, and holds them; nothing on the processor."""
-        if self._config.common.cpu:
-            return {}
-        wanted = self._config.distributed_training.distributed_world_size
-        names = self._devices.enter_context(devices.take(wanted, devices.visible()))
-        return {devices.VISIBLE: ",".join(names)}
+            device = None
+            if not config.common.cpu:
+                device = self._device.enter_context(devices.take(devices.visible()))
+            self._training = TrainProcess(overrides, log, search, device)
 
     def ended(self) -> bool:
         """Reports what is new; once training has ended, says what became of the trial."""
-        end = self._job.poll() if self._job else None
-        if self._follow() and self._job:
-            self._job.terminate()
-        if self._job and end is None:
+        end = self._training.poll() if self._training else None
+        if self._follow() and self._training:
+            self._training.terminate()
+        if self._training and end is None:
             return False
-        self._devices.close()
+        self._device.close()
         self._settle(end)
         return True
 
     def terminate(self) -> None:
         """Asks the training to end; the trial goes on at the next start of the search."""
-        if self._job:
-            self._job.terminate()
+        if self._training:
+            self._training.terminate()
 
     def wait(self) -> None:
         """Waits for the end of the training."""
-        if self._job:
-            self._job.wait()
+        if self._training:
+            self._training.wait()
 
     def _follow(self) -> bool:
         """Reports validations one by one, in their order, until the trial is given up.

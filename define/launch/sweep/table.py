@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from define.launch.dry_run import Budget
-from define.launch.sweep import Plan, Planned, measure
+from define.launch.dry_run import Budget, budget, types_of
+from define.launch.sweep.plan import Plan, Planned
 from define.results import sweeps
 from define.results.grid import Grid
 
@@ -16,7 +16,7 @@ def table(plan: Plan) -> Grid:
     "tokens" are those read in training, of a translation on its longer side, and "FLOPs" their
     floating-point operations, as `define.launch.dry_run` has them.
     """
-    sizes = [measure(p) if p.fault is None else None for p in plan.jobs]
+    sizes = [None if p.fault else budget(p.config, *types_of(p.config)) for p in plan.jobs]
     states = [s.state for s in sweeps.states(plan.sweep(""))]
     will_run = [
         state in TO_RUN and p.fault is None for state, p in zip(states, plan.jobs, strict=True)

@@ -6,16 +6,15 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from define.errors import InputError
 from define.launch import devices
-from define.launch.compose import configs_folder
-from define.launch.job import end_with_the_parent, override
-from define.launch.sweep import ONE_BY_ONE, SLURM, Plan
-from define.launch.sweep_job import ELSEWHERE
+from define.launch.compose import configs_folder, override
+from define.launch.process import end_with_the_parent
+from define.launch.sweep.job import ELSEWHERE
+from define.launch.sweep.plan import ONE_BY_ONE, SLURM, Plan
 from define.results import journal, sweeps
 from define.results.summary import summary
 from define.results.sweeps import Job, Sweep
@@ -49,22 +48,28 @@ def run(plan: Plan, command: str, quiet: bool = False) -> int:
     faults = {p.job.number: p.fault for p in plan.jobs if p.fault}
     todo = []
     for state in before:
-        job, note = state.job, {"job": state.job.number, "invocation": invocation}
-        if state.state == "finished":
-            journal.append(sweep.journal, {"event": "skipped", **note, "reason": "finished"})
-            _tell(sweep, job, f"is finished: {summary(state.record)}")
-        elif state.state == "running":
-            journal.append(sweep.journal, {"event": "skipped", **note, "reason": ELSEWHERE})
-            _tell(sweep, job, ELSEWHERE)
-        elif job.number in faults:
-            reason = faults[job.number]
-            journal.append(sweep.journal, {"event": "failed", **note, "reason": reason})
-            _tell(sweep, job, f"failed: {reason}")
-        else:
+        job = state.job
+        if (settled := _settled(state, faults.get(job.number))) is None:
             todo.append(job.number)
+        else:
+            event, reason, text = settled
+            about = {"event": event, "job": job.number, "invocation": invocation}
+            journal.append(sweep.journal, {**about, "reason": reason})
+            _tell(sweep, job, text)
     if todo:
         _Launch(plan, sweep, invocation, quiet).run(todo)
     return _conclude(sweep)
+
+
+def _settled(state: sweeps.State, fault: str | None) -> tuple[str, str, str] | None:
+    """The event, its reason and the line for the terminal of a job that need not be started."""
+    if state.state == "finished":
+        return "skipped", "finished", f"is finished: {summary(state.record)}"
+    if state.state == "running":
+        return "skipped", ELSEWHERE, ELSEWHERE
+    if fault:
+        return "failed", fault, f"failed: {fault}"
+    return None
 
 
 def _written(plan: Plan, command: str) -> Sweep:
@@ -119,13 +124,15 @@ class _Launch:
         self._told = len(journal.read(sweep.journal))
 
     def run(self, numbers: Sequence[int]) -> None:
-        with self._output() as streams:
+        # Messages of Hydra and its launcher are for the log, what a single job prints is not.
+        with open(self.log, "ab") as log:
             process = subprocess.Popen(
                 self._command(numbers),
                 stdin=subprocess.DEVNULL,
+                stdout=None if self.one_by_one else log,
+                stderr=log,
                 start_new_session=True,
                 preexec_fn=end_with_the_parent,
-                **streams,
             )
             try:
                 self._watch(process)
@@ -140,7 +147,7 @@ class _Launch:
 
     def _command(self, numbers: Sequence[int]) -> list[str]:
         return [
-            *(sys.executable, "-m", "define.launch.distribute", str(configs_folder())),
+            *(sys.executable, "-m", "define.launch.sweep.distribute", str(configs_folder())),
             "--multirun",
             f"job={','.join(map(str, numbers))}",
             override("folder", self.sweep.folder),
@@ -150,13 +157,6 @@ class _Launch:
             f"quiet={str(self.quiet).lower()}",
             *self.plan.hydra_overrides,
         ]
-
-    @contextmanager
-    def _output(self) -> Iterator[dict[str, Any]]:
-        """Where Hydra and its launcher print: their messages are for the log, but for one job at a
-        time the job's output is for the terminal."""
-        with open(self.log, "ab") as log:
-            yield {"stdout": None if self.one_by_one else log, "stderr": log}
 
     def _watch(self, process: subprocess.Popen) -> None:
         while True:
@@ -168,7 +168,7 @@ class _Launch:
             finally:
                 self._tell_news()
 
-    def _news(self) -> list[Mapping[str, Any]]:
+    def _news(self) -> list[dict[str, Any]]:
         events = journal.read(self.sweep.journal)
         new, self._told = events[self._told :], len(events)
         return [e for e in new if e.get("invocation") == self.invocation and "job" in e]
