@@ -83,7 +83,7 @@ def interrupt_at(monkeypatch) -> Callable[[int], None]:
 def spawn(workplace) -> Callable[..., subprocess.Popen]:
     """A program of the environment in a process of its own, one thread: (argv...) -> Popen."""
 
-    def start(program: str, *arguments: str) -> subprocess.Popen:
+    def start(program: str, *arguments: str, devices: str = "") -> subprocess.Popen:
         # Jobs in the background of a shell ignore interrupts, and so would their children.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
@@ -91,7 +91,7 @@ def spawn(workplace) -> Callable[..., subprocess.Popen]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": devices},
         )
 
     return start
@@ -99,8 +99,8 @@ def spawn(workplace) -> Callable[..., subprocess.Popen]:
 
 @pytest.fixture
 def spawn_train(spawn) -> Callable[..., subprocess.Popen]:
-    """As `train`, in a process of its own: (overrides...) -> Popen."""
-    return lambda *overrides: spawn("define", *command(*overrides))
+    """As `train`, in a process of its own: (overrides..., devices="") -> Popen."""
+    return lambda *overrides, **options: spawn("define", *command(*overrides), **options)
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:

@@ -26,8 +26,8 @@ def sweep(workplace, monkeypatch, train):
 
 @pytest.fixture
 def start(workplace, spawn_train):
-    """The same in a process of its own: (overrides...) -> process."""
-    return lambda *overrides: spawn_train("-m", "--name", "mine", *overrides)
+    """The same in a process of its own: (overrides..., devices="") -> process."""
+    return lambda *words, **options: spawn_train("-m", "--name", "mine", *words, **options)
 
 
 @pytest.fixture
@@ -123,21 +123,6 @@ def test_what_failed_is_tried_again_and_what_is_finished_stays(
     assert len(events(mine(), "started")) == 3
 
 
-def test_joblib_runs_jobs_at_once_each_with_a_device(sweep, mine, monkeypatch, capfd):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    jobs = ["optimization.max_epoch=1", "common.cpu=false", "--seeds", "1-2"]
-    assert sweep(*jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2") == 0
-    output, errors = capfd.readouterr()
-    begun = events(mine(), "started")
-    assert {e["device"] for e in begun} == {"0", "1"}
-    order = [e["event"] for e in journal.read(mine().journal)]
-    assert order == ["started", "started", "finished", "finished"]
-    for state in sweeps.states(mine()):
-        assert state.state == "finished" and state.record.provenance["sweep"] == "mine"
-        assert f"{state.record.final['test']['ppl']:.2f}" in output
-    assert output.count(": started on device") == 2 and "define: " not in errors
-
-
 def test_submitit_s_local_executor_runs_a_job(sweep, mine, monkeypatch, capfd):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     job = ["optimization.max_epoch=1", "common.cpu=false"]
@@ -169,13 +154,17 @@ def test_with_joblib_a_killed_job_fails_alone_and_an_interruption_ends_the_other
     start, mine, started, wait_for, monkeypatch, workplace
 ):
     monkeypatch.setenv("TMPDIR", str(workplace))
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    process = start("optimization.max_epoch=500", "--seeds", "1-3", *launcher)
+    jobs = ["optimization.max_epoch=500", "common.cpu=false", "--seeds", "1-3"]
+    process = start(*jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", devices="0,1")
     first, second = started(1), started(2)
+    freed = environment(first)["CUDA_VISIBLE_DEVICES"]
     os.kill(first, signal.SIGKILL)
     third = started(3)
     wait_for(lambda: trains(mine().run_dir(mine().job(2))))
     assert environment(second)["DEFINE_SWEEP"] == "mine"
+    devices = [event["device"] for event in events(mine(), "started")]
+    assert set(devices[:2]) == {"0", "1"}
+    assert environment(third)["CUDA_VISIBLE_DEVICES"] == devices[2] == freed
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, output
@@ -184,6 +173,7 @@ def test_with_joblib_a_killed_job_fails_alone_and_an_interruption_ends_the_other
     assert [s.state for s in states] == ["failed", "interrupted", "interrupted"]
     assert states[0].reason == "killed by SIGKILL, perhaps for want of memory"
     assert "failed: killed by SIGKILL" in output
+    assert output.count(": started on device") == 3
     record = json.loads((mine().run_dir(mine().job(2)) / "record.json").read_text(encoding="utf-8"))
     assert record["status"] == "interrupted"
 

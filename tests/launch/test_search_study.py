@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from define.cli.main import main
 from define.errors import InputError
 from define.launch.run_folder import alone
 from define.launch.search.plan import make_plan
+from define.launch.search.space import parse
 from define.launch.search.study import PLAN_FILE, STORAGE_FILE, Search, TrialResult, best_of
 from define.results import journal, records
 from define.results.search import read_search, search_grid
@@ -114,6 +116,32 @@ def test_every_job_has_its_device(like, monkeypatch):
     with pytest.raises(InputError, match="--jobs 3 are more than the 2 devices of"):
         search.run(trials=4, jobs=3)
     assert list(search.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "changed"),
+    [
+        ({"pruner": "none"}, "pruner was median, is none"),
+        ({"sampler_seed": 1}, "sampler_seed was 0, is 1"),
+        ({"overrides": (*SMALL, "seed=5")}, "seed=5"),
+        ({"space": (parse("model.layers=int(2,3)"),)}, "model.layers=int"),
+    ],
+)
+def test_another_plan_is_refused(like, fields, changed):
+    first = like("plan")
+    first._keep_plan()
+    written = (first.folder / PLAN_FILE).read_bytes()
+    sentence = rf"holds a search with another plan \(.*{re.escape(changed)}.* name of its own with"
+    with pytest.raises(InputError, match=sentence):
+        like("plan", **fields).run(1)
+    assert (first.folder / PLAN_FILE).read_bytes() == written
+    assert not (first.folder / STORAGE_FILE).exists()
+
+
+def test_one_process_at_a_time(like):
+    search = like("alone")
+    with alone(search.folder), pytest.raises(InputError, match="another process is at work in"):
+        search.run(1)
 
 
 EPOCHS = 20
@@ -257,25 +285,3 @@ def test_run_again_it_trains_nothing(study):
     code, outcome = searched(*STUDY, "--json")
     assert (code, outcome["trials"]) == (1, study["trials"])
     assert [path.stat().st_mtime_ns for path in files] == before
-
-
-@pytest.mark.parametrize(
-    ("options", "changed"),
-    [
-        (["--pruner", "none"], "pruner was median, is none"),
-        (["--space", "model.layers=int(2,3)"], "model.layers=int(2,3)"),
-    ],
-)
-def test_another_plan_is_refused(study, options, changed, capsys):
-    plan = (study["folder"] / PLAN_FILE).read_bytes()
-    assert main([*STUDY, *options]) == 2
-    sentence = capsys.readouterr().err.splitlines()[-1]
-    assert sentence.startswith(f"define: {study['folder']} holds a search with another plan (")
-    assert changed in sentence and sentence.endswith("a name of its own with --name")
-    assert (study["folder"] / PLAN_FILE).read_bytes() == plan
-
-
-def test_one_process_at_a_time(study, capsys):
-    with alone(study["folder"]):
-        assert main(STUDY) == 2
-    assert "another process is at work in" in capsys.readouterr().err
