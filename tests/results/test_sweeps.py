@@ -11,7 +11,13 @@ from define.results import journal, records, sweeps
 from define.results.recipe import digest
 from define.results.sweeps import Job, Sweep
 
-CONFIG = {"seed": 1, "run": {"row": "awd_lstm"}, "task": {"bptt": 70}, "common": {}}
+CONFIG = {
+    "seed": 1,
+    "run": {"row": "awd_lstm"},
+    "task": {"bptt": 70},
+    "common": {},
+    "checkpoint": {},
+}
 STARTED = {"event": "started", "job": 1, "attempt": 1}
 ENDED = {"job": 1, "attempt": 1, "exit_code": 2, "seconds": 90.0}
 
