@@ -76,7 +76,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     for pause in (0, 0.1, 0.3):
         time.sleep(pause)
-        with hold(folder / ".lock") as held:
+        with hold(folder / records.LOCK_NAME) as held:
             if held:
                 yield
                 return

@@ -31,7 +31,8 @@ VERDICTS = ("yes", "no", "undecided", "not run")
 
 RULE = (
     "yes: in every pair the whole 95 % interval of the difference lies on the better side; no: in "
-    "every pair on the worse side; undecided: anything else, and always with one seed.",
+    "every pair on the worse side; undecided: anything else, and every difference of one seed. "
+    "What should need fewer parameters and does not is a no by its counts alone.",
     "A difference is the first row less the second, paired over the seeds that both have, on the "
     "test set; its interval is that of the mean (Student's t, n - 1 degrees of freedom).",
     "Intervals are not corrected for several pairs: yes and no need all of them, which makes "

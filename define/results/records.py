@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from define.errors import InputError
-from define.files import write_json
+from define.files import is_held, write_json
 from define.results import schema
 from define.results.schema import MapOf, Nullable, check_shape, require, validate
 
 SCHEMA = 1
 STATUSES = ("running", "finished", "interrupted", "failed", "pruned")
 FILE_NAME = "record.json"
+LOCK_NAME = ".lock"
+"""Beside the record of a run, held by the process that trains it."""
 DEFAULT_FOLDERS = ("runs", "experiments")
 SEARCH_FOLDER = "search"
 """Trials of a hyper-parameter search live below a folder of this name; they are nobody's result."""
@@ -207,11 +209,18 @@ def read_plain(path: str | Path) -> dict[str, Any]:
 def read(path: str | Path) -> RunRecord:
     """Reads and validates one record.
 
+    A run that says it is running, though no process holds its folder, was killed: it counts as
+    interrupted.
+
     Raises:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
     path = Path(path)
-    return schema.filled(RunRecord, path, read_plain(path))
+    record = read_plain(path)
+    lock = path.with_name(LOCK_NAME)
+    if record["status"] == "running" and lock.exists() and not is_held(lock):
+        record["status"] = "interrupted"
+    return schema.filled(RunRecord, path, record)
 
 
 def find(

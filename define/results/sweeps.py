@@ -191,7 +191,7 @@ def finished_record(sweep: Sweep, job: Job) -> RunRecord | None:
 def is_running(sweep: Sweep, job: Job) -> bool:
     """Whether a process trains it, of this sweep or not."""
     folder = sweep.run_dir(job)
-    return is_held(sweep.claim(job)) or (folder is not None and is_held(folder / ".lock"))
+    return is_held(sweep.claim(job)) or (folder is not None and is_held(folder / records.LOCK_NAME))
 
 
 def states(sweep: Sweep) -> list[State]:

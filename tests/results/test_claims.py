@@ -146,6 +146,13 @@ def test_a_match_allows_for_a_margin(runs, first, margin, expected):
     assert text(answer) == expected
 
 
+def test_the_margin_is_a_share_of_the_seeds_that_are_compared(runs):
+    found = runs("6b", no_reduce=(500.0, 99.0, 101.0))
+    found = [r for r in runs("4b", define=(1.0, 100.5, 102.5)) if (r.row, r.seed) != ("define", 1)]
+    (pair,) = _answer(found, "reduce_is_free", "6b", margin=0.02).pairs
+    assert pair.difference.seeds == (2, 3) and pair.margin == pytest.approx(2.0)
+
+
 def test_other_claims_have_no_margin(runs):
     found = runs("6a", define=(100.5, 102.5), residual=(100.0, 102.0))
     answer = _answer(found, "concatenation_beats_residual", "6a", margin=0.5)

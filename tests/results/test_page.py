@@ -1,6 +1,7 @@
 """The page: complete, from records only, the same each time, and nothing in it fetched."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -238,6 +239,15 @@ def test_depth_and_width_are_those_of_the_runs_own_configs(everything):
         (7, pytest.approx(345.8), 4.328),
         (11, pytest.approx(325.8), 5.864),
     ]
+    model = runs[0].config["model"]
+    again = replace(runs[0], seed=99, final={"test": {"ppl": runs[0].metrics["test_ppl"] + 4.0}})
+    (both,) = [
+        found
+        for found in ablations.ours("5", [*runs, again]).models[model["expand_dim"]]
+        if found.depth == model["depth"]
+    ]
+    first = runs[0].metrics["test_ppl"]
+    assert (both.mean, both.low, both.high) == (first + 2.0, first, first + 4.0)
     papers = ablations.papers("5", "test_ppl")
     assert [(m.depth, m.mean) for m in papers.models[2048]] == [(3, 41.37), (7, 37.84), (11, 35.92)]
     scores, sizes = ablations.depth_figure(papers).axes

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from define.errors import InputError
+from define.files import hold
 from define.results import records
 
 
@@ -24,6 +25,16 @@ def test_a_new_record_is_valid_and_without_results(tmp_path, put):
     path = put(tmp_path, status="running", curve=())
     record = records.read(path)
     assert record.status == "running" and record.metrics == {} and record.epochs == []
+
+
+def test_a_run_that_was_killed_is_interrupted(tmp_path, put):
+    path = put(tmp_path, status="running", curve=())
+    lock = path.with_name(records.LOCK_NAME)
+    with hold(lock):
+        assert records.read(path).status == "running"
+    assert records.read(path).status == "interrupted"
+    lock.unlink()
+    assert records.read(path).status == "running"  # a copy, which nobody can know about
 
 
 def test_the_final_metrics_of_an_unfinished_run_do_not_count(tmp_path, make_record):

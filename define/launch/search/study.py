@@ -99,8 +99,9 @@ class Search:
             InputError: the folder holds another plan, or another process is at work in it.
             KeyboardInterrupt: this process was interrupted; its trials have saved what they had.
         """
-        if trials < 1 or jobs < 1:
-            raise InputError(f"--trials {trials} and --jobs {jobs} must be at least 1")
+        for option, value in (("--trials", trials), ("--jobs", jobs)):
+            if value < 1:
+                raise InputError(f"{option} {value} must be at least 1")
         there = [] if self.base.common.cpu else devices.visible()
         if there and jobs > len(there):
             raise InputError(

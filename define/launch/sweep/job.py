@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from define.files import hold, is_held
 from define.launch import devices
 from define.launch.process import INTERRUPTED, Ended, TrainProcess, end_with_the_parent
-from define.results import journal, sweeps
+from define.results import journal, records, sweeps
 
 ELSEWHERE = "another process trains it"
 _EXECUTOR = "SUBMITIT_EXECUTOR"
@@ -56,7 +56,7 @@ class _SweepJob:
 
     def run(self) -> None:
         with hold(self.sweep.claim(self.job)) as claimed:
-            if not claimed or is_held(self.sweep.run_dir(self.job) / ".lock"):
+            if not claimed or is_held(self.sweep.run_dir(self.job) / records.LOCK_NAME):
                 self.note("skipped", reason=ELSEWHERE)
             elif sweeps.finished_record(self.sweep, self.job) is None and not self._stopping():
                 self._run_on_a_device()

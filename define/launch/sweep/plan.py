@@ -162,8 +162,9 @@ def _without_repetitions(planned: Sequence[Planned]) -> list[Planned]:
         if earlier.job.config_sha256 != job.config_sha256:
             raise InputError(
                 f"jobs {earlier.job.number} and {job.number} ({' '.join(job.overrides)}) would "
-                f"train different configs in {folder}; give each a folder of its own, such as "
-                f"'run.dir=${{runs_root}}/lr_${{optimization.lr}}'"
+                f"train different configs in {folder}; take `define search`, or give each a folder "
+                f"of its own, such as 'run.dir=${{runs_root}}/search/lr_${{optimization.lr}}', "
+                f"which no comparison takes for the row's result"
             )
     return list(by_folder.values())
 

@@ -174,8 +174,13 @@ class _Launch:
         return [e for e in new if e.get("invocation") == self.invocation and "job" in e]
 
     def _tell_news(self) -> None:
-        """A line for every job that started or ended; the terminal shows a single one itself."""
-        for event in [] if self.one_by_one else self._news():
+        """A line for every job that started, ended or was left to another process.
+
+        One that runs alone has shown the terminal its start and end itself.
+        """
+        for event in self._news():
+            if self.one_by_one and event["event"] != "skipped":
+                continue
             job = self.sweep.job(event["job"])
             text, device = event["event"], event.get("device")
             record = sweeps.finished_record(self.sweep, job) if text == "finished" else None
