@@ -99,7 +99,8 @@ done
 if [[ -z $jobs && $scale == paper ]]; then
   jobs=$( (nvidia-smi --list-gpus 2>/dev/null || true) | wc -l)
 fi
-((${jobs:=$(nproc)} < 2)) || sweep+=(hydra/launcher=joblib "hydra.launcher.n_jobs=$jobs" threads=1)
+: "${jobs:=$(env -u OMP_NUM_THREADS nproc)}" # else nproc tells the threads of one run
+((jobs < 2)) || sweep+=(hydra/launcher=joblib "hydra.launcher.n_jobs=$jobs" threads=1)
 define train -m "${flags[@]}" "${sweep[@]}" "${overrides[@]}" || code=$?
 interrupted=130
 ((code != interrupted)) || exit "$code"
