@@ -28,7 +28,7 @@ RATE = ["--space", "optimization.lr=log(1,9)"]
         ([*RATE, *RATE], "space has optimization.lr 2 times;"),
         ([*RATE, "run.score_test=true"], "run.score_test is set for each trial by the search;"),
         ([*RATE, "checkpoint.save_dir=x"], "checkpoint.save_dir is set for each trial"),
-        ([*RATE, "seed=1,2"], "config: Ambiguous value for argument 'seed=1,2'"),
+        ([*RATE, "seed=1,2"], "config: seed=1,2 has several values;"),
         ([*RATE, "optimization.max_epoch=0"], "training would never end;"),
         ([*RATE, "data_root=/nowhere"], "There is no prepared corpus in /nowhere"),
         ([*RATE, "--trials", "0"], "--trials 0 must be at least 1"),

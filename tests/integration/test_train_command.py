@@ -50,7 +50,8 @@ def test_the_record_of_a_finished_run(finished, corpus):
     assert record["provenance"]["data"]["types"] == corpus.types
     files = {path.name for path in finished.iterdir()}
     assert files == {
-        *("record.json", "config.yaml", "fairseq.yaml", "train.log", "checkpoints", ".lock")
+        *("record.json", "journal.jsonl", "config.yaml", "fairseq.yaml", "train.log"),
+        *("checkpoints", ".lock"),
     }
     for place in (finished.parent, corpus.folder.parent):
         assert str(place) not in json.dumps(record), "a record must not name this machine's folders"
@@ -131,7 +132,7 @@ def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
         ("nothing=1", "nothing"),
         ("+nothing=1", "nothing is unknown"),
         ("+optimization.nothing=1", "optimization.nothing is unknown"),
-        ("experiment=table_1c/gru", "table_1c/gru"),
+        ("experiment=table_1c/gru", "there is no 'gru' in experiment/table_1c"),
         ("scale=huge", "huge"),
         ("scale=", "scale"),
         ("model.depth=deep", "deep"),

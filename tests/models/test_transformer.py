@@ -184,7 +184,7 @@ def unit_of(embedding, token: int) -> torch.Tensor:
         return torch.zeros(SMALL.model_dim, dtype=torch.float64)
     e_i = embedding.map.weight[token] * math.sqrt(SMALL.map_dim)
     parameters = reference.under(embedding.state_dict(), "unit.")
-    return reference.define_unit(e_i, parameters, "hgt", "mixer", N=3, g_max=4, activation="gelu")
+    return reference.define_unit(e_i, parameters, "hgt", "mixer", 3, 4, "gelu", "layer")
 
 
 @pytest.mark.parametrize("share", SHARES)
