@@ -8,11 +8,12 @@ from typing import Any
 
 from define.results import records
 from define.results.grid import Grid
+from define.results.recipe import DERIVED, PLACES
 from define.results.records import RunRecord
 from define.results.render import ABSENT, interval_notes, statistics
 from define.results.stats import Statistic, summarise
 
-DERIVED = ("seed", "common.seed", "optimizer.lr", "lr_scheduler.lr")
+UNTRIED = {*PLACES, *DERIVED, "seed", "lr_scheduler.max_update"}
 """Config keys that follow from others, or that say which trial it is rather than what it tries."""
 
 ALWAYS = {"optimization.lr"}
@@ -66,7 +67,7 @@ def read_search(folder: Path) -> list[SearchTrial]:
 def _trials(of_row: Sequence[RunRecord], budgets: Set[str]) -> list[SearchTrial]:
     configs = [_flat(record.config) for record in of_row]
     keys = dict.fromkeys(key for config in configs for key in config)
-    keys = [key for key in keys if key not in DERIVED and not key.startswith(BOOKKEEPING)]
+    keys = [key for key in keys if key not in UNTRIED and not key.startswith(BOOKKEEPING)]
     shown = [key for key in keys if key in budgets | ALWAYS or _differ(key, configs)]
     trials = [
         SearchTrial(
@@ -109,7 +110,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Grid:
-    """One line per row and setting, the lowest mean perplexity of each row marked.
+    """One line per row and setting, the lowest mean perplexity of each row and budget marked.
 
     Args:
         trials: sorted by row, as `read_search` gives them.
@@ -125,16 +126,30 @@ def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Gri
             settings.setdefault((cells, trial.unfinished), []).append(trial)
         results = [_summary(same) for same in settings.values()]
         every_result += results
-        finished = [r for r, (_, cut) in zip(results, settings, strict=True) if not cut]
-        lowest = min((result.mean for result in finished), default=None)
+        lowest: dict[tuple[str, ...], float] = {}
+        for result, (cells, unfinished) in zip(results, settings, strict=True):
+            if not unfinished:
+                budget = _budget(options, cells)
+                lowest[budget] = min(result.mean, lowest.get(budget, result.mean))
         perplexities = statistics(results)
         for index, ((cells, unfinished), same) in enumerate(settings.items()):
             seeds = ", ".join(str(trial.seed) for trial in same)
-            best = not unfinished and results[index].mean == lowest
+            best = not unfinished and results[index].mean == lowest[_budget(options, cells)]
             mark = "lowest" if best else unfinished
             lines.append([labels.get(row, row), *cells, seeds, perplexities[index], mark])
-    header = ["row", *options, "seeds", "valid ppl", "of its row"]
+    header = [
+        "row",
+        *options,
+        "seeds",
+        "valid ppl",
+        "of its row" + " and budget" * bool(BUDGET & {*options}),
+    ]
     return Grid("Search", header, lines, interval_notes(every_result))
+
+
+def _budget(options: Sequence[str], cells: Sequence[str]) -> tuple[str, ...]:
+    """Trials of other budgets say nothing about each other."""
+    return tuple(cell for option, cell in zip(options, cells, strict=True) if option in BUDGET)
 
 
 def _summary(trials: Sequence[SearchTrial]) -> Statistic | None:

@@ -75,3 +75,16 @@ def test_a_malformed_record_is_named(tmp_path):
     (tmp_path / "record.json").write_text("{")
     with pytest.raises(InputError, match="record.json is not a run record"):
         read_search(tmp_path)
+
+
+def test_trials_of_another_budget_are_not_compared(tmp_path, put):
+    for updates, lr, ppl in ((500, 0.1, 9.0), (500, 0.2, 8.0), (1000, 0.1, 7.0), (1000, 0.2, 7.5)):
+        config = _config(lr)
+        config["optimization"]["max_update"] = updates
+        put(tmp_path / f"{updates}_{lr}", curve=(ppl,), config=config | {"tensorboard": lr > 0.1})
+    grid = search_grid(read_search(tmp_path), {})
+    assert grid.header[-1] == "of its row and budget"
+    assert {(row[1], row[2]) for row in grid.rows if row[-1] == "lowest"} == {
+        ("0.2", "500"),
+        ("0.1", "1000"),
+    }
