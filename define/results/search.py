@@ -137,13 +137,8 @@ def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Gri
             best = not unfinished and results[index].mean == lowest[_budget(options, cells)]
             mark = "lowest" if best else unfinished
             lines.append([labels.get(row, row), *cells, seeds, perplexities[index], mark])
-    header = [
-        "row",
-        *options,
-        "seeds",
-        "valid ppl",
-        "of its row" + " and budget" * bool(BUDGET & {*options}),
-    ]
+    among = "of its row and budget" if BUDGET & set(options) else "of its row"
+    header = ["row", *options, "seeds", "valid ppl", among]
     return Grid("Search", header, lines, interval_notes(every_result))
 
 
