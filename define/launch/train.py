@@ -46,9 +46,10 @@ def check_recipe(config: DictConfig) -> None:
         raise InputError(f"optimization.lr = {optimization.lr} must be greater than 0")
     if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
         raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
-    marked = torch.nn.Parameter(torch.zeros(1))
-    marked.param_group = "context"
-    optim.build_optimizer(config.optimizer, [marked])
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    if not (config.common.fp16 or config.common.bf16):  # which flatten parameters and lose the mark
+        parameter.param_group = "context"
+    optim.build_optimizer(config.optimizer, [parameter])
     workload(config).check_recipe(config)
 
 
