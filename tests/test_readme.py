@@ -80,9 +80,10 @@ def test_scripts_exist_and_explain_their_options(words):
 def test_the_fairseq_train_commands_are_our_recipes(task, recipe):
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from omegaconf import OmegaConf
 
     from define import plugin
-    from define.launch.compose import compose
+    from define.launch.compose import compose, fairseq_config
 
     plugin.register()
     (words,) = [words for words in COMMANDS if words[0] == "fairseq-train" and task in words]
@@ -90,7 +91,7 @@ def test_the_fairseq_train_commands_are_our_recipes(task, recipe):
     parser = options.get_training_parser()
     args = options.parse_args_and_arch(parser, flags)
     config = convert_namespace_to_omegaconf(args)
-    recipe = compose(recipe)
+    recipe = OmegaConf.create(fairseq_config(compose(recipe)))
     for section in ("model", "task", "criterion", "optimizer", "lr_scheduler", "optimization"):
         for key, value in recipe[section].items():
             if (section, key) not in (("task", "data"), ("model", "_name")):

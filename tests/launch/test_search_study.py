@@ -167,7 +167,7 @@ def test_the_rate_of_a_part_is_searched(workplace):
     key = "optimization.lr_factors.unit"
     code, outcome = searched(
         *("search", *TRAINED, "optimization.max_epoch=2", "--name", "parts", "--trials", "2"),
-        *("--sampler", "grid", "--space", f"{key}=choice(0.01,1)", "--json"),
+        *("--sampler", "random", "--space", f"{key}=log(0.01,1)", "--json"),
     )
     folder = workplace / "runs" / "search" / "parts"
     assert code == 0
@@ -175,14 +175,14 @@ def test_the_rate_of_a_part_is_searched(workplace):
     for number in (0, 1):
         record = records.read(folder / f"trial_{number}" / records.FILE_NAME)
         factor = record.config["optimizer"]["lr_factor_unit"]
-        assert factor == float(outcome["trials"][number]["setting"][key])
+        assert factor == outcome["trials"][number]["setting"][key] and 0.01 <= factor <= 1
         found[factor] = record.final["valid"]["ppl"]
-    assert found.keys() == {0.01, 1.0} and found[0.01] != found[1.0]
+    assert len(set(found.values())) == 2
     assert {frozenset(trial.setting) for trial in read_search(folder)} == {
         frozenset({"optimization.lr", key})
     }
     best = min(found, key=found.get)
-    assert outcome["command"].endswith(f" {key}={best:g}")
+    assert outcome["command"].endswith(f" {key}={best}")
 
 
 def validated(folder: Path, number: int) -> list[dict]:
