@@ -18,6 +18,7 @@ from torch import nn
 
 from define.core.embedding import DefineEmbedding
 from define.core.inputs import InputConfig, build_input, option
+from define.core.parts import mark_parts
 from define.core.registry import config_from
 from define.core.unit import require_choice
 from define.errors import InputError
@@ -186,6 +187,7 @@ class DefineTransformer(TransformerModelBase):
             TransformerDecoderBase(fairseq_config, target, outputs, output_projection=projection),
         )
         model.cache = config.cache
+        mark_parts(model, model.embeddings, model.output_layers)
         return model
 
     @property
