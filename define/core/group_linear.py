@@ -20,27 +20,35 @@ def require_divisible(name: str, value: int, groups: int) -> None:
 class GroupLinear(nn.Module):
     """Splits the features into g groups, maps each by its own matrix, concatenates the results.
 
-    Weights: in_features * out_features / groups; g = 1 is a linear layer (paper, section 3.1).
+    Weights: in_features * out_features / groups; g = 1 is a linear layer (paper, section 3.1). With
+    `share` one matrix serves all groups, as appendix A.1 may be read: another g times fewer.
 
     Shapes:
         input (..., in_features), output (..., out_features).
     """
 
-    def __init__(self, in_features: int, out_features: int, groups: int = 1, bias: bool = False):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        groups: int = 1,
+        bias: bool = False,
+        share: bool = False,
+    ):
         super().__init__()
         require_divisible("in_features", in_features, groups)
         require_divisible("out_features", out_features, groups)
         self.in_features, self.out_features, self.groups = in_features, out_features, groups
         self.weight = nn.Parameter(
-            torch.empty(groups, in_features // groups, out_features // groups)
+            torch.empty(1 if share else groups, in_features // groups, out_features // groups)
         )
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
         self.reset_parameters()
 
-    def reset_parameters(self, gain: float = 1.0) -> None:
+    def reset_parameters(self) -> None:
         """Xavier-uniform in each group (as the authors' later code intends), zero bias."""
         _, fan_in, fan_out = self.weight.shape
-        bound = gain * math.sqrt(6 / (fan_in + fan_out))
+        bound = math.sqrt(6 / (fan_in + fan_out))
         nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -49,7 +57,7 @@ class GroupLinear(nn.Module):
         if self.groups == 1:
             return nn.functional.linear(x, self.weight[0].t(), self.bias)
         x_gPi = x.reshape(-1, self.groups, self.weight.shape[1]).transpose(0, 1)
-        y_Pgo = torch.bmm(x_gPi, self.weight).transpose(0, 1)
+        y_Pgo = torch.bmm(x_gPi, self.weight.expand(self.groups, -1, -1)).transpose(0, 1)
         y = y_Pgo.reshape(*x.shape[:-1], self.out_features)
         return y if self.bias is None else y + self.bias
 

@@ -1,14 +1,13 @@
 """From a config to an input layer: a map, alone or followed by a linear map, an MLP or DeFINE."""
 
 from dataclasses import dataclass, field
-from typing import List  # noqa: UP035 - fairseq knows lists of a config by this name
+from typing import List, Optional  # noqa: UP035 - fairseq knows these types of a config's fields
 
 from torch import nn
 
 from define.core.clusters import ClusteredEmbedding, cluster_edges
 from define.core.embedding import DefineEmbedding
 from define.core.group_linear import GroupLinear
-from define.core.schedule import WIDTH_MULTIPLE
 from define.core.unit import ACTIVATIONS, DefineUnit, UnitConfig, require_choice
 from define.errors import InputError
 
@@ -39,21 +38,27 @@ class InputConfig:
     expand_dim: int = option(1024, "k, width of the last layer of the expansion")
     reduce_dim: int = option(400, "m, dimension that the context model reads")
     depth: int = option(7, "N, layers of the expansion")
-    max_groups: int = option(64, "g_max, groups of the first layer")
+    max_groups: int = option(16, "g_max, the most groups of a layer")
+    unit: str = option("released", "form of the DeFINE unit: released, text or ours")
     transformation: str = option("hgt", "linear, glt, glt_shuffle or hgt (Table 4a)")
     connection: str = option("mixer", "mixer, concat, residual or none (Tables 4b, 6a)")
     without_reduce: bool = option(False, "leave the reduce step out (Table 6b)")
-    unit_norm: str = option(
-        "layer",
-        "none, layer (over each group's features) or layer_no_affine (nothing learnt in it)",
+    unit_norm: Optional[str] = option(  # noqa: UP045
+        None, "none or layer (over each group's features); by default the unit's own"
     )
-    unit_activation: str = option("gelu", "none, gelu, relu or swish")
-    unit_dropout: float = option(0.0, "dropout after each layer of the unit")
-    unit_bias: bool = option(False, "biases in the unit's layers")
-    width_multiple: int = option(
-        WIDTH_MULTIPLE, "multiple that the unit's widths are rounded up to"
+    unit_activation: Optional[str] = option(  # noqa: UP045
+        None, "none, gelu, relu or swish; by default the unit's own (of an mlp: gelu)"
     )
-    reduce_gain: float = option(1.0, "factor on the reduce step's Xavier bound")
+    unit_dropout: Optional[float] = option(  # noqa: UP045
+        None, "dropout after each layer of the unit; by default the unit's own (of an mlp: 0)"
+    )
+    width_multiple: Optional[int] = option(  # noqa: UP045
+        None, "multiple that the unit's widths are rounded up to; by default the unit's own"
+    )
+    share_groups: bool = option(False, "one matrix for all groups of a layer of the unit")
+    unit_projection_dim: int = option(
+        0, "p, what the first layer of the released unit maps e_i to; 0: n"
+    )
     per_position: bool = option(False, "run the unit per position, not per distinct token")
 
     def unit_config(self) -> UnitConfig:
@@ -64,15 +69,16 @@ class InputConfig:
             m=self.reduce_dim,
             N=self.depth,
             g_max=self.max_groups,
+            unit=self.unit,
             transformation=self.transformation,
             connection=self.connection,
             reduce=not self.without_reduce,
             norm=self.unit_norm,
             activation=self.unit_activation,
             dropout=self.unit_dropout,
-            bias=self.unit_bias,
             width_multiple=self.width_multiple,
-            reduce_gain=self.reduce_gain,
+            share_groups=self.share_groups,
+            projection_dim=self.unit_projection_dim,
         )
 
     @property
@@ -110,14 +116,16 @@ def build_unit(config: InputConfig) -> nn.Module | None:
     if config.input == "linear":
         return GroupLinear(config.mapped_dim, config.reduce_dim)
     if config.input == "mlp":
-        require_choice("unit_activation", config.unit_activation, ACTIVATIONS)
-        if not 0 <= config.unit_dropout < 1:
-            raise InputError(f"unit_dropout = {config.unit_dropout} must lie in [0, 1)")
+        activation = config.unit_activation or "gelu"
+        require_choice("unit_activation", activation, ACTIVATIONS)
+        dropout = config.unit_dropout or 0.0
+        if not 0 <= dropout < 1:
+            raise InputError(f"unit_dropout = {dropout} must lie in [0, 1)")
         return nn.Sequential(
-            GroupLinear(config.mapped_dim, config.expand_dim, bias=config.unit_bias),
-            ACTIVATIONS[config.unit_activation](),
-            nn.Dropout(config.unit_dropout),
-            GroupLinear(config.expand_dim, config.reduce_dim, bias=config.unit_bias),
+            GroupLinear(config.mapped_dim, config.expand_dim),
+            ACTIVATIONS[activation](),
+            nn.Dropout(dropout),
+            GroupLinear(config.expand_dim, config.reduce_dim),
         )
     return None
 

@@ -34,27 +34,34 @@ def under(parameters: Parameters, prefix: str) -> dict[str, Tensor]:
     }
 
 
-def groups_of_layers(transformation: str, N: int, g_max: int) -> list[int]:
-    """Groups of layers 1 to N and of the reduce step."""
+def groups_of_layers(transformation: str, N: int, g_max: int, released: bool) -> list[int]:
+    """Groups of layers 1 to N."""
     if transformation == "linear":
-        return [1] * (N + 1)
+        return [1] * N
     if transformation in ("glt", "glt_shuffle"):
-        return [g_max] * (N + 1)
+        return [g_max] * N
     groups = []
+    if released:
+        g = 1
+        while len(groups) < N:
+            groups.insert(0, g)
+            g = 1 if g * 2 > g_max else g * 2
+        return groups
     for layer in range(1, N + 1):
         groups.append(max(math.floor(Fraction(g_max, 2 ** (layer - 1))), 1))
-    return [*groups, 1]
+    return groups
 
 
 def widths_of_layers(n: int, k: int, groups: list[int], multiple: int) -> list[int]:
     """The least legal width at or above each linear sample and all widths before; k is last.
 
-    Legal: a multiple of `multiple`, of the layer's own groups and of the next layer's.
+    Samples are cut to whole numbers. Legal: a multiple of `multiple`, of the layer's own groups and
+    of the next layer's.
     """
     N = len(groups)
     widths = []
     for layer in range(1, N):
-        width = math.ceil(max([n + Fraction((k - n) * layer, N), *widths]))
+        width = max([math.floor(n + Fraction((k - n) * layer, N)), *widths])
         while width % multiple or width % groups[layer - 1] or width % groups[layer]:
             width += 1
         widths.append(width)
@@ -65,12 +72,13 @@ def group_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     """One vector through a group linear transformation.
 
     Shapes:
-        x (in), weight (g, in / g, out / g), bias (out) -> (out).
+        x (in), weight (g, in / g, out / g), bias (out) -> (out); a weight (1, in / g, out / g)
+        serves all groups.
     """
-    g, width, _ = weight.shape
+    matrices, width, _ = weight.shape
     outputs = []
-    for group in range(g):
-        outputs.append(x[group * width : (group + 1) * width] @ weight[group])
+    for group in range(len(x) // width):
+        outputs.append(x[group * width : (group + 1) * width] @ weight[group % matrices])
     y = torch.cat(outputs)
     return y if bias is None else y + bias
 
@@ -100,6 +108,7 @@ def layer_norm(x: Tensor, g: int, weight: Tensor | float, bias: Tensor | float) 
 def define_unit(
     e_i: Tensor,
     parameters: Parameters,
+    unit: str,
     transformation: str,
     connection: str,
     N: int,
@@ -112,32 +121,44 @@ def define_unit(
     Shapes:
         e_i (n) -> (m), or (k) without the reduce step, (k / 2) if residual too.
     """
-    *groups, reduce_groups = groups_of_layers(transformation, N, g_max)
-    n = len(e_i)
-    x = e_i
-    for layer, g in enumerate(groups):
-        own = under(parameters, f"layers.{layer}.")
-        before = x
-        if layer > 0 and transformation == "glt_shuffle":
-            before = x = shuffle(x, g)
-        if layer > 0 and connection == "concat":
-            x = torch.cat([e_i, x])
-        if layer > 0 and connection == "mixer":
-            width, parts = len(x) // g, []
-            for j in range(g):
-                parts.append(e_i[j * (n // g) : (j + 1) * (n // g)])
-                parts.append(x[j * width : (j + 1) * width])
-            x = torch.cat(parts)
+
+    def layer(x: Tensor, g: int, own: Parameters) -> Tensor:
         x = group_linear(x, own["linear.weight"], own.get("linear.bias"))
         if norm != "none":
-            x = layer_norm(x, g, own.get("norm.weight", 1.0), own.get("norm.bias", 0.0))
-        x = ACTIVATIONS[activation](x)
-        if layer > 0 and connection == "residual":
-            x = x + before
+            x = layer_norm(x, g, own["norm.weight"], own["norm.bias"])
+        return ACTIVATIONS[activation](x)
+
+    def connected(x: Tensor, g: int) -> Tensor:
+        if connection == "concat":
+            return torch.cat([e_i, x])
+        if connection != "mixer":
+            return x
+        mine, width, parts = len(e_i) // g, len(x) // g, []
+        for j in range(g):
+            parts.append(e_i[j * mine : (j + 1) * mine])
+            parts.append(x[j * width : (j + 1) * width])
+        return torch.cat(parts)
+
+    if unit == "released":
+        e_i = layer(e_i, 1, under(parameters, "input."))
+    if unit == "ours":
+        e_i = layer_norm(e_i, 1, 1.0, 0.0)
+    x = e_i
+    groups = groups_of_layers(transformation, N, g_max, unit == "released")
+    for index, g in enumerate(groups):
+        if index > 0 and transformation == "glt_shuffle":
+            x = shuffle(x, g)
+        before = x
+        y = layer(connected(x, g) if index > 0 else x, g, under(parameters, f"layers.{index}."))
+        add = index > 0 and connection == "residual" and len(y) == len(before)
+        x = y + before if add else y
+    if unit == "released" and "reduce.linear.weight" in parameters:
+        y = layer(connected(x, 1), 1, under(parameters, "reduce."))
+        return y + x if connection == "residual" else y
     if "reduce.weight" not in parameters:
         return x
     if transformation == "glt_shuffle":
-        x = shuffle(x, reduce_groups)
+        x = shuffle(x, g_max)
     return group_linear(x, parameters["reduce.weight"], parameters.get("reduce.bias"))
 
 

@@ -17,7 +17,6 @@ from define.errors import InputError
         ({"input": "table"}, 12, 0),
         ({"input": "linear"}, 7, 12 * 7),
         ({"input": "mlp"}, 7, 12 * 40 + 40 * 7),
-        ({"input": "mlp", "unit_bias": True}, 7, 12 * 40 + 40 + 40 * 7 + 7),
         ({"input": "define", "unit_norm": "none"}, 7, 72 + 576 + 1760 + 280),
         ({"input": "define", "without_reduce": True}, 40, 72 + 576 + 1760 + 2 * (6 + 16 + 40)),
         (
@@ -75,11 +74,10 @@ def test_no_two_configs_share_their_cutoffs():
 
 
 def test_the_mlp_is_linear_activation_linear(make_embedding):
-    embedding = make_embedding(input="mlp", unit_activation="relu", unit_bias=True)
+    embedding = make_embedding(input="mlp", unit_activation="relu")
     first, second = embedding.unit[0], embedding.unit[-1]
-    e_i = embedding.map.weight
-    hidden = (e_i @ first.weight[0] + first.bias).clamp(min=0)
-    torch.testing.assert_close(embedding(torch.arange(23)), hidden @ second.weight[0] + second.bias)
+    hidden = (embedding.map.weight @ first.weight[0]).clamp(min=0)
+    torch.testing.assert_close(embedding(torch.arange(23)), hidden @ second.weight[0])
 
 
 def test_every_field_reaches_the_unit():
@@ -95,9 +93,9 @@ def test_every_field_reaches_the_unit():
         unit_norm="none",
         unit_activation="swish",
         unit_dropout=0.2,
-        unit_bias=True,
+        unit="text",
         width_multiple=1,
-        reduce_gain=0.5,
+        share_groups=True,
     )
     unit = build_unit(config)
     assert isinstance(unit, DefineUnit)
@@ -113,9 +111,10 @@ def test_every_field_reaches_the_unit():
         "norm": "none",
         "activation": "swish",
         "dropout": 0.2,
-        "bias": True,
+        "unit": "text",
         "width_multiple": 1,
-        "reduce_gain": 0.5,
+        "share_groups": True,
+        "projection_dim": 0,
     }
     assert [module.p for module in unit.modules() if isinstance(module, nn.Dropout)] == [0.2, 0.2]
 

@@ -66,13 +66,13 @@ def test_the_refusal_names_the_layer_its_width_and_the_ways_out():
         assert words in str(caught.value)
 
 
-TABLE_4A = {"n": 384, "k": 1024, "m": 384, "N": 7, "connection": "none", "norm": "none"}
+TABLE_4A = {"n": 384, "k": 1024, "m": 384, "N": 7, "connection": "none", "unit": "text"}
 
 
 def test_linear_of_table_4a():
     config = UnitConfig(**TABLE_4A, g_max=1, transformation="linear")
     widths = [480, 576, 672, 768, 864, 960, 1024]
-    assert expansion_widths(384, 1024, [1] * 7) == widths
+    assert expansion_widths(384, 1024, [1] * 7, 32) == widths
     assert config.layer_shapes() == [
         (a, b, 1) for a, b in zip([384, *widths], widths, strict=False)
     ]
@@ -93,10 +93,10 @@ def test_glt_of_table_4a(transformation):
     ids=lambda value: f"{value}",
 )
 def test_the_literal_formula_gives_the_orientation_totals(n, N, total):
-    config = UnitConfig(n=n, k=1024, m=n, N=N, g_max=64, norm="none")
+    config = UnitConfig(n=n, k=1024, m=n, N=N, g_max=64, unit="text")
     assert round((TABLE_1A_REST[n] + config.num_parameters()) / 1e6, 2) == total
 
 
 def test_the_literal_formula_gives_transformer_xls_unit():
-    config = UnitConfig(n=384, k=4096, m=384, N=3, g_max=64, norm="none")
+    config = UnitConfig(n=384, k=4096, m=384, N=3, g_max=64, unit="text")
     assert round(config.num_parameters() / 1e6, 2) == 2.60

@@ -1,7 +1,10 @@
 """The DeFINE unit against a loop per token and group, its size against the built model."""
 
 import itertools
+import json
+import math
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from define.core.unit import (
     CONNECTIONS,
     NORMS,
     TRANSFORMATIONS,
+    UNITS,
     DefineUnit,
     UnitConfig,
 )
@@ -24,12 +28,20 @@ SIZES = [
     {"n": 5, "k": 22, "m": 3, "N": 2, "g_max": 1},
     {"n": 10, "k": 20, "m": 5, "N": 1, "g_max": 5},
 ]
-SMALL = UnitConfig(n=4, k=12, m=3, N=3, g_max=2, width_multiple=1)
+SMALL = UnitConfig(
+    n=4, k=12, m=3, N=3, g_max=2, unit="text", norm="layer", activation="gelu", width_multiple=1
+)
+FORMS = [("text", False), ("text", True), ("ours", False), ("released", False)]
+"""Forms of the unit, and whether groups share a matrix."""
 
 
 def config_of(sizes: dict, transformation: str, **fields) -> UnitConfig:
     if transformation.startswith("glt") and sizes["m"] % sizes["g_max"]:
         sizes = sizes | {"m": 3 * sizes["g_max"]}
+    if fields["unit"] == "released":
+        sizes = sizes | {"N": sizes["N"] + 1}
+        if transformation == "hgt":  # whose groups are powers of two
+            sizes = sizes | {"n": 12, "k": 40, "g_max": min(sizes["g_max"], 4)}
     return UnitConfig(**sizes, transformation=transformation, width_multiple=1, **fields)
 
 
@@ -40,6 +52,7 @@ def by_token(unit: DefineUnit, e_i: torch.Tensor) -> torch.Tensor:
             reference.define_unit(
                 row,
                 parameters,
+                config.unit,
                 config.transformation,
                 config.connection,
                 config.N,
@@ -56,19 +69,20 @@ def by_token(unit: DefineUnit, e_i: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("connection", CONNECTIONS)
 @pytest.mark.parametrize("transformation", TRANSFORMATIONS)
 def test_outputs_and_gradients_are_those_of_the_loop(sizes, transformation, connection, randomise):
-    for norm, activation, (reduce, bias) in itertools.product(
-        NORMS, ACTIVATIONS, [(True, False), (True, True), (False, True)]
+    for (form, share), norm, activation, reduce in itertools.product(
+        FORMS, NORMS, ACTIVATIONS, [True, False]
     ):
         config = config_of(
             sizes,
             transformation,
+            unit=form,
+            share_groups=share,
             connection=connection,
             norm=norm,
             activation=activation,
             reduce=reduce,
-            bias=bias,
         )
-        unit = DefineUnit(config).double()
+        unit = DefineUnit(config).double().eval()
         randomise(unit)
         e_i = torch.randn(2, config.n, dtype=torch.float64, requires_grad=True)
         e_o, expected = unit(e_i), by_token(unit, e_i)
@@ -86,7 +100,9 @@ def test_outputs_and_gradients_are_those_of_the_loop(sizes, transformation, conn
 @pytest.mark.parametrize("connection", CONNECTIONS)
 @pytest.mark.parametrize("transformation", ["glt_shuffle", "hgt"])
 def test_gradients_are_those_of_finite_differences(transformation, connection, randomise):
-    config = replace(SMALL, transformation=transformation, connection=connection, m=4, bias=True)
+    config = replace(
+        SMALL, unit="released", transformation=transformation, connection=connection, m=4
+    )
     unit = DefineUnit(config).double()
     randomise(unit)
     e_i = torch.randn(3, config.n, dtype=torch.float64, requires_grad=True)
@@ -140,37 +156,27 @@ def test_no_dropout_draws_nothing():
     assert torch.equal(unit(e_i), unit(e_i))
 
 
-def test_the_gain_scales_the_reduce_step_alone():
-    torch.manual_seed(1)
-    plain = DefineUnit(SMALL)
-    torch.manual_seed(1)
-    scaled = DefineUnit(replace(SMALL, reduce_gain=3.0))
-    for (name, a), (_, b) in zip(plain.named_parameters(), scaled.named_parameters(), strict=True):
-        torch.testing.assert_close(b, 3 * a if name == "reduce.weight" else a)
-
-
-@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("form, share", FORMS)
 @pytest.mark.parametrize("reduce", [False, True])
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("connection", CONNECTIONS)
 @pytest.mark.parametrize("transformation", TRANSFORMATIONS)
-def test_the_formula_is_the_built_model(transformation, connection, norm, reduce, bias):
+def test_the_formula_is_the_built_model(transformation, connection, norm, reduce, form, share):
     paper_sizes = [
-        {"n": 128, "k": 1024, "m": 400, "N": 7, "g_max": 16, "width_multiple": 32},
-        {"n": 384, "k": 4096, "m": 384, "N": 3, "g_max": 64, "width_multiple": 32},
-        {"n": 512, "k": 2048, "m": 512, "N": 11, "g_max": 64, "width_multiple": 32},
-        {"n": 256, "k": 1536, "m": 256, "N": 3, "g_max": 128, "width_multiple": 1},
+        {"n": 128, "k": 1024, "m": 400, "N": 7, "g_max": 16},
+        {"n": 384, "k": 4096, "m": 384, "N": 3, "g_max": 64},
+        {"n": 512, "k": 2048, "m": 512, "N": 11, "g_max": 64},
+        {"n": 256, "k": 1536, "m": 256, "N": 3, "g_max": 128},
     ]
-    for sizes in [*paper_sizes, *(sizes | {"width_multiple": 1} for sizes in SIZES)]:
-        if transformation.startswith("glt") and sizes["m"] % sizes["g_max"]:
-            sizes = sizes | {"m": 3 * sizes["g_max"]}
-        config = UnitConfig(
-            **sizes,
-            transformation=transformation,
+    for sizes in [*paper_sizes, *SIZES]:
+        config = config_of(
+            sizes,
+            transformation,
+            unit=form,
+            share_groups=share,
             connection=connection,
             norm=norm,
             reduce=reduce,
-            bias=bias,
         )
         with torch.device("meta"):
             unit = DefineUnit(config)
@@ -179,13 +185,116 @@ def test_the_formula_is_the_built_model(transformation, connection, norm, reduce
 
 
 def test_the_formula_of_the_paper_by_hand():
-    config = UnitConfig(n=8, k=32, m=5, N=3, g_max=4, width_multiple=1, norm="none")
+    config = UnitConfig(n=8, k=32, m=5, N=3, g_max=4, unit="text", width_multiple=1)
     # widths 16, 24, 32 with 4, 2, 1 groups; e_i joins layers 2 and 3
     assert config.layer_shapes() == [(8, 16, 4), (24, 24, 2), (32, 32, 1)]
     assert config.num_parameters() == 8 * 16 // 4 + 24 * 24 // 2 + 32 * 32 + 32 * 5
 
 
-LEGAL = {"n": 12, "k": 40, "m": 8, "N": 3, "g_max": 4, "width_multiple": 1}
+def test_one_matrix_for_all_groups_is_counted_once():
+    config = replace(SMALL, n=8, k=32, m=5, g_max=4, norm="none", share_groups=True)
+    assert config.num_parameters() == 8 * 16 // 16 + 24 * 24 // 4 + 32 * 32 + 32 * 5
+
+
+def test_the_released_units_groups_widths_and_size_by_hand():
+    config = UnitConfig(n=64, k=512, m=128, N=5, g_max=4)
+    # groups 1, 2, 4 and again 1, 2, in reverse; widths from 64 to 512 in four steps, then m
+    assert config.layer_shapes() == [
+        (64, 176, 2),
+        (176 + 64, 288, 1),
+        (288 + 64, 400, 4),
+        (400 + 64, 512, 2),
+        (512 + 64, 128, 1),
+    ]
+    assert config.reduce_shape() == (128 + 64, 128, 1)
+    products = 64 * 64 + 64 * 176 // 2 + 240 * 288 + 352 * 400 // 4 + 464 * 512 // 2
+    products += 576 * 128 + 192 * 128
+    biases = 64 + 176 + 288 + 400 + 512 + 128 + 128
+    norms = 2 * (64 + 176 // 2 + 288 + 400 // 4 + 512 // 2 + 128 + 128)
+    assert config.num_parameters() == products + biases + norms
+
+
+def wave(shape: tuple[int, ...], phase: float, base: float = 0.0, size: float = 0.3):
+    """Values that are the same on every machine."""
+    count = torch.arange(math.prod(shape), dtype=torch.float64)
+    return (base + size * torch.sin(count * 1.7 + phase)).reshape(shape)
+
+
+ORIGINAL = json.loads(Path(__file__).with_name("released_unit.json").read_text())
+"""What sacmehta/delight's DExTraUnit gives (commit cc499c5, is_iclr_version, evaluation mode) for
+the parameters and inputs that `wave` makes, with int for np.int, which numpy has removed."""
+
+
+@pytest.mark.parametrize("original", ORIGINAL, ids=lambda o: f"n{o['n']}-N{o['N']}")
+def test_the_released_unit_is_the_authors_own(original):
+    sizes = {key: original[key] for key in ("n", "k", "m", "N", "g_max", "projection_dim")}
+    unit = DefineUnit(UnitConfig(**sizes)).double().eval()
+    assert unit.config.groups == original["groups"]
+    phase, parameters = 0.0, []
+    for layer in (unit.input, *unit.layers, unit.reduce):
+        for parameter, base in (
+            (layer.linear.weight, 0.0),
+            (layer.linear.bias, 0.0),
+            (layer.norm.weight, 1.0),
+            (layer.norm.bias, 0.0),
+        ):
+            phase += 1.0
+            g, n_in, n_out = (*parameter.shape, 1, 1)[:3]
+            if parameter.ndim == 3 and g == 1:  # the original has (out, in) there
+                value = wave((n_out, n_in), phase, base).t()[None]
+            else:
+                value = wave(tuple(parameter.shape), phase, base)
+            parameter.data.copy_(value)
+            parameters.append(parameter)
+    e_i = wave((2, unit.config.n), 0.5, size=1.0).requires_grad_()
+    e_o = unit(e_i)
+    upstream = wave(tuple(e_o.shape), 0.25, size=1.0)
+    grad, *grads = torch.autograd.grad(e_o, [e_i, *parameters], upstream)
+    for name, ours in (
+        ("e_o", e_o),
+        ("grad_e_i", grad),
+        ("grad_norms", torch.stack([g.norm() for g in grads])),
+    ):
+        theirs = torch.tensor(original[name], dtype=torch.float64)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
+
+
+def test_text_is_a_linear_map():
+    unit = DefineUnit(replace(SMALL, norm="none", activation="none")).double()
+    a, b = torch.randn(2, 4, dtype=torch.float64)
+    torch.testing.assert_close(unit(2 * a - 3 * b), 2 * unit(a) - 3 * unit(b))
+
+
+def test_ours_does_not_see_the_size_of_e_i():
+    config = UnitConfig(n=8, k=24, m=5, N=2, g_max=2, unit="ours", width_multiple=1)
+    unit, e_i = DefineUnit(config).double(), torch.randn(3, 8, dtype=torch.float64)
+    torch.testing.assert_close(unit(100 * e_i), unit(e_i), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "config, fewest",
+    [
+        (UnitConfig(n=384, k=1024, m=384, N=7, g_max=32), 12),  # 32 groups of e_i
+        (UnitConfig(n=64, k=512, m=128, N=3, g_max=16), 16),  # 4, 2, 1 groups
+        (UnitConfig(n=64, k=512, m=128, N=3, g_max=64, unit="text"), 1),
+        (UnitConfig(n=64, k=512, m=32, N=3, g_max=16, transformation="glt"), 2),  # of e_o
+    ],
+    ids=lambda value: str(getattr(value, "unit", value)),
+)
+def test_the_fewest_features_of_a_group(config, fewest):
+    assert config.min_group_features == fewest
+
+
+def test_the_form_fills_in_what_is_left_open():
+    sizes = {"n": 8, "k": 32, "m": 4, "N": 2, "g_max": 2}
+    for form, own in UNITS.items():
+        config = UnitConfig(**sizes, unit=form)
+        assert {name: getattr(config, name) for name in own} == own
+        assert UnitConfig(**sizes, unit=form, dropout=0.5).dropout == 0.5
+
+
+LEGAL = {"n": 12, "k": 40, "m": 8, "N": 3, "g_max": 4, "unit": "text", "width_multiple": 1}
+NUMBERS = [name for name in LEGAL if name != "unit"]
 
 
 @pytest.mark.parametrize(
@@ -216,9 +325,23 @@ LEGAL = {"n": 12, "k": 40, "m": 8, "N": 3, "g_max": 4, "width_multiple": 1}
         ({"dropout": 1.0}, ["dropout = 1.0", "[0, 1)"]),
         ({"dropout": -0.1}, ["dropout = -0.1", "[0, 1)"]),
         ({"dropout": float("nan")}, ["dropout = nan", "[0, 1)"]),
-        ({"reduce_gain": 0.0}, ["reduce_gain = 0.0", "greater than 0"]),
-        *(({name: 0}, [f"{name} = 0", "at least 1"]) for name in LEGAL),
-        *(({name: -4}, [f"{name} = -4", "at least 1"]) for name in LEGAL),
+        ({"unit": "mine"}, ["unit = 'mine'", "released, text, ours"]),
+        ({"unit": "released", "N": 1}, ["N = 1", "at least 2", "released"]),
+        ({"projection_dim": 8}, ["projection_dim = 8", "unit = released"]),
+        (
+            {"unit": "released", "projection_dim": 44},
+            ["k = 40", "projection_dim = 44", "k >= projection_dim"],
+        ),
+        (
+            {"unit": "released", "projection_dim": 6},
+            ["projection_dim = 6", "4 equal groups"],
+        ),
+        (
+            {"unit": "released", "transformation": "glt", "m": 7},
+            ["m = 7", "4 equal groups"],
+        ),
+        *(({name: 0}, [f"{name} = 0", "at least 1"]) for name in NUMBERS),
+        *(({name: -4}, [f"{name} = -4", "at least 1"]) for name in NUMBERS),
     ],
     ids=str,
 )
@@ -239,13 +362,3 @@ def test_the_config_cannot_be_changed_behind_the_checks():
     with pytest.raises(AttributeError):
         SMALL.n = 5
     assert asdict(SMALL)["n"] == 4
-
-
-def test_a_norm_without_parameters_is_the_initial_one_and_stays_it():
-    learnt, fixed = (DefineUnit(replace(SMALL, norm=norm)) for norm in ("layer", "layer_no_affine"))
-    fixed.load_state_dict({k: v for k, v in learnt.state_dict().items() if ".norm." not in k})
-    e_i = torch.randn(3, 4)
-    torch.testing.assert_close(fixed(e_i), learnt(e_i), rtol=0, atol=0)
-    assert not [name for name, _ in fixed.named_parameters() if ".norm." in name]
-    assert sum(p.numel() for p in fixed.parameters()) == fixed.config.num_parameters()
-    assert fixed.config.num_parameters() == replace(SMALL, norm="none").num_parameters()
