@@ -41,7 +41,7 @@ def cells(section: str) -> list[list[str]]:
 
 
 def facts(section: str) -> list[tuple[str, str, str]]:
-    """(pattern of rows, key, value) of everything in the second column; "*" for all rows."""
+    """(pattern of rows, key, value) of everything in the second column; "*" without a pattern."""
     spans = [span for row in cells(section) for span in re.findall(r"`([^`]+)`", row[1])]
     found = [FACT.fullmatch(span) for span in spans]
     assert None not in found, spans[found.index(None)]
@@ -53,14 +53,20 @@ def composed(experiment: str) -> DictConfig:
     return compose([f"experiment={experiment}", "scale=paper"])
 
 
+def belongs(experiment: str, pattern: str) -> bool:
+    """Whether a pattern of rows (`row`, `table/row`, `!` for the others) names the experiment."""
+    glob = pattern.removeprefix("!")
+    named = fnmatchcase(experiment, glob if "/" in glob else f"*/{glob}")
+    return named != pattern.startswith("!")
+
+
 def differences(page: str) -> list[str]:
     """Facts of the page that a composed config contradicts, and facts of no row."""
     found = []
     for title, section in sections(page).items():
         rows = experiments(section)
         for pattern, key, value in facts(section):
-            path = pattern if "/" in pattern else f"*/{pattern}"
-            chosen = [row for row in rows if fnmatchcase(row, path)]
+            chosen = [row for row in rows if belongs(row, pattern)]
             found += [] if chosen else [f"{title}: no row is {pattern}"]
             wanted = OmegaConf.create(f"value: {value}").value
             for row in chosen:
@@ -107,6 +113,7 @@ def test_the_page_has_what_the_configs_have():
         ("{window: 150}", "{window: 150, memory_length: 1}"),
         ("criterion.label_smoothing = 0.1", "criterion.label_smothing = 0.1"),
         ("txl_410: model.map_dim", "txl_411: model.map_dim"),
+        ("!*_text: model.unit", "model.unit"),
     ],
 )
 def test_a_wrong_fact_is_found(right, wrong):
