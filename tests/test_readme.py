@@ -1,4 +1,4 @@
-"""The commands and links of README.md and experiments/README.md are what the project has."""
+"""The commands and links of the project's pages are what the project has."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import pytest
 from define.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md")
+PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md", ROOT / "docs" / "recipes.md")
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
