@@ -118,7 +118,7 @@ class Answer:
         limit: what limits a "no": of all pairs' limits the one that says least.
         reason: why it is undecided, e.g. "one seed" or "1 yes; 2 undecided"; "" if by intervals.
         budgets: the different ones of the runs behind the differences.
-        trials: label -> search trials on record, of every row of a pair; none if no row has any.
+        trials: row -> search trials on record, of every row of a pair; none if no row has any.
     """
 
     claim: Claim
@@ -176,7 +176,8 @@ def _budget(answer: Answer) -> list[str]:
 def _searched(answer: Answer) -> list[str]:
     if not answer.trials:
         return []
-    counts = [f"{count} for {label}" for label, count in answer.trials.items() if count]
+    names = published.our_labels(answer.table)
+    counts = [f"{count} for {names[row]}" for row, count in answer.trials.items() if count]
     if len(counts) < len(answer.trials):
         counts.append("none for the others")
     return [f"search trials on record: {', '.join(counts)}"]
@@ -267,10 +268,8 @@ def _trials(
 ) -> dict[str, int]:
     section = [trial for trial in trials if (trial.scale, trial.data) == (first.scale, first.data)]
     of_row = by_row(section)
-    rows = {
-        row: label for p in pairs for row, label in zip((p.first, p.second), p.labels, strict=True)
-    }
-    counts = {label: len(of_row.get(row, ())) for row, label in rows.items()}
+    rows = dict.fromkeys(row for pair in pairs for row in (pair.first, pair.second))
+    counts = {row: len(of_row.get(row, ())) for row in rows}
     return counts if any(counts.values()) else {}
 
 
@@ -447,7 +446,7 @@ def _json(answers: Sequence[Answer]) -> str:
 
 def _csv(answers: Sequence[Answer]) -> str:
     """One line per pair."""
-    lines = [_csv_line(answer.to_json(), pair) for answer in answers for pair in answer.pairs]
+    lines = [_csv_line(answer, pair) for answer in answers for pair in answer.pairs]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
@@ -455,10 +454,10 @@ def _csv(answers: Sequence[Answer]) -> str:
     return stream.getvalue()
 
 
-def _csv_line(answer: Mapping[str, Any], pair: PairAnswer) -> dict[str, Any]:
-    line = {key: value for key, value in answer.items() if key != "pairs"}
-    line["budgets"] = " / ".join(str(Budget(**each)) for each in line["budgets"])
-    line["trials"] = "; ".join(f"{label}: {count}" for label, count in line["trials"].items())
+def _csv_line(answer: Answer, pair: PairAnswer) -> dict[str, Any]:
+    line = {key: value for key, value in answer.to_json().items() if key != "pairs"}
+    line["budgets"] = budget.text(answer.budgets) if answer.budgets else ""
+    line["trials"] = " ".join(f"{row}={count}" for row, count in answer.trials.items())
     values = pair.to_json()
     values["seeds"] = " ".join(map(str, values["seeds"]))
     first, second = values.pop("parameters") or (None, None)
