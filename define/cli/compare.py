@@ -56,7 +56,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--claims",
         action="store_true",
-        help="only the paper's claims, each answered yes, no or undecided from the runs",
+        help="only the paper's claims, each answered yes, no or undecided for the runs' budget",
     )
     parser.add_argument(
         "--margin",

@@ -318,6 +318,7 @@ def _check(record: Any) -> None:
     if schema.PAIR_CORPUS.keys() & data.keys():
         check_shape(data, schema.PAIR_CORPUS, "provenance.data")
     tokens = data["tokens"]
+    require(tokens.get("train", 0) > 0, "provenance.data.tokens", "has no training tokens")
     if record["final"] is not None:
         schema.check_scores(record["final"], "final", tokens)
     require(

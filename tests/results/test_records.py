@@ -67,6 +67,7 @@ def _set(record, path, value):
         (("table",), "", "field 'table' is empty"),
         (("final",), None, "field 'final' is null though the run is finished"),
         (("final",), {}, "field 'final.valid' is missing"),
+        (("provenance", "data", "tokens", "train"), 0, "data.tokens' has no training tokens"),
         (("final", "test", "scored_tokens"), 78_669, "final.test.scored_tokens' is 78669, but"),
         (("final", "test", "scored_tokens"), 0, "final.test.scored_tokens' is 0"),
         (("final", "test", "ppl"), 58.8, r"final.test.ppl' is 58.8, but exp\(nll\) is 116"),
