@@ -33,6 +33,13 @@ def test_links_lead_somewhere(page):
     assert own and [link for link in own if not (page.parent / link).is_file()] == []
 
 
+def test_every_report_is_linked():
+    folder = ROOT / "experiments"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    reports = sorted(path.relative_to(folder) for path in folder.rglob("table_*/README.md"))
+    assert reports and [path for path in reports if f"]({path.as_posix()})" not in text] == []
+
+
 def test_every_command_of_the_readme_is_of_a_known_kind():
     known = {"define", "scripts/reproduce.sh", "scripts/test.sh", "fairseq-train"}
     known |= {"fairseq-hydra-train", "fairseq-generate"}
