@@ -1,4 +1,4 @@
-"""The commands and links of README.md and experiments/README.md are what the project has."""
+"""The commands and links of the project's pages are what the project has."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import pytest
 from define.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md")
+PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md", ROOT / "docs" / "recipes.md")
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -31,6 +31,13 @@ def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     own = [link for link in links if not link.startswith("https://")]
     assert own and [link for link in own if not (page.parent / link).is_file()] == []
+
+
+def test_every_report_is_linked():
+    folder = ROOT / "experiments"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    reports = sorted(path.relative_to(folder) for path in folder.rglob("table_*/README.md"))
+    assert reports and [path for path in reports if f"]({path.as_posix()})" not in text] == []
 
 
 def test_every_command_of_the_readme_is_of_a_known_kind():

@@ -47,7 +47,8 @@ def check_recipe(config: DictConfig) -> None:
     if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
         raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
     parameter = torch.nn.Parameter(torch.zeros(1))
-    if not (config.common.fp16 or config.common.bf16):  # which flatten parameters and lose the mark
+    common = config.common
+    if not common.fp16 or common.fp16_no_flatten_grads or common.memory_efficient_fp16:
         parameter.param_group = "context"
     optim.build_optimizer(config.optimizer, [parameter])
     workload(config).check_recipe(config)

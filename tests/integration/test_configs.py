@@ -234,6 +234,7 @@ def test_table_2_at_the_paper_scale_is_dai_et_al_2019(row, n, define):
     check_adam(config)
     model, d = config.model, 410 if n == 410 else 384
     assert config.optimization.max_update == 200_000
+    assert config.checkpoint.save_interval_updates == 4000
     assert list(config.lr_scheduler.lr) == [2.5e-4]
     scheduler = config.lr_scheduler
     assert (scheduler._name, scheduler.warmup_updates, scheduler.min_lr) == ("cosine", 0, 0)
@@ -279,7 +280,8 @@ def test_table_3_at_the_paper_scale_is_opennmt(row):
     if row == "transformer_define":
         unit = model.input, model.expand_dim, model.reduce_dim, model.depth
         assert unit == ("define", 1024, 512, 3)
-    assert config.run.translations == {"beam_5": {"beam": 5, "length_penalty": 1.0}}
+    decoding = {"beam": 5, "length_penalty": 1.0, "max_len_b": 100}
+    assert config.run.translations == {"beam_5": decoding}
 
 
 def test_the_rate_of_table_3_is_noam():

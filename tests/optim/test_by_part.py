@@ -168,6 +168,26 @@ def test_factors_need_marked_parameters(name):
     assert len(build(name, parameters(marked=False)).param_groups) == 1
 
 
+def in_precision(name: str, params: list[nn.Parameter], **common) -> optim.FP16Optimizer:
+    """fairseq's wrapper around an optimizer with FACTORS."""
+    config = {"common": {"fp16": False, "bf16": False, "tpu": False, **common}}
+    config["optimizer"] = build(name, params, **FACTORS).cfg
+    return optim.FP16Optimizer.build_optimizer(OmegaConf.create(config), params)
+
+
+def test_bf16_keeps_the_parts_and_fp16_flattens_them_away(monkeypatch):
+    half = parameters()
+    for p in half:
+        p.data = p.data.bfloat16()
+    optimizer = in_precision("define_sgd", half, bf16=True)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == [LR, *(LR * RATES[part][0] for part in PARTS)]
+    assert optimizer.get_lr() == LR
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    with pytest.raises(InputError, match="but none is: fairseq's fp16 flattens them"):
+        in_precision("define_sgd", parameters(), fp16=True)
+
+
 def test_options_that_follow_from_others_are_known_as_such():
     options = {f"optimizer.{name}_factor_{part}" for name in SCALED for part in PARTS}
     assert {key for key in DERIVED if "_factor_" in key} == options
