@@ -46,9 +46,11 @@ def check_recipe(config: DictConfig) -> None:
         raise InputError(f"optimization.lr = {optimization.lr} must be greater than 0")
     if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
         raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
-    marked = torch.nn.Parameter(torch.zeros(1))
-    marked.param_group = "context"
-    optim.build_optimizer(config.optimizer, [marked])
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    common = config.common
+    if not common.fp16 or common.fp16_no_flatten_grads or common.memory_efficient_fp16:
+        parameter.param_group = "context"
+    optim.build_optimizer(config.optimizer, [parameter])
     workload(config).check_recipe(config)
 
 

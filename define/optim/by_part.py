@@ -69,9 +69,8 @@ def groups_by_part(cfg: FactorFields, params: Iterable[nn.Parameter]) -> list[An
         return params
     if not any(hasattr(p, "param_group") for p in params):
         raise InputError(
-            f"{changed[0]} needs parameters that are marked by part, but none is: "
-            f"fairseq's fp16 and bf16 flatten them (take task.autocast=bf16 or fp32 instead), and "
-            f"only the models registered here mark theirs"
+            f"{changed[0]} needs parameters that are marked by part, but none is: fairseq's fp16 "
+            f"flattens them (take task.autocast=bf16 instead), and only define's models mark theirs"
         )
     by_part: dict[str, list[nn.Parameter]] = {part: [] for part in PARTS}
     for p in params:

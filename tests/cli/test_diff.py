@@ -9,7 +9,7 @@ import pytest
 from define.cli import diff
 from define.errors import InputError
 
-RUNS = Path(__file__).parents[2] / "experiments" / "table_1a" / "records"
+RUNS = Path(__file__).parents[2] / "experiments" / "one_rate" / "table_1a" / "records"
 RUN = RUNS / "lstm_r3" / "mini" / "wikitext-2" / "seed_2"
 
 
