@@ -113,7 +113,7 @@ def _stages(unit: nn.Module | None) -> dict[str, nn.Module]:
         return {"layer 1": unit[1]}  # the activation of an MLP
     if not isinstance(unit, DefineUnit):
         return {}
-    stages = {f"layer {l}": layer for l, layer in enumerate(unit.layers, start=1)}
+    stages = {f"layer {number}": layer for number, layer in enumerate(unit.layers, start=1)}
     if not isinstance(unit.input, nn.Identity):
         stages = {"entrance": unit.input} | stages
     return stages | ({"output": unit.reduce} if unit.config.reduces_early else {})

@@ -1,12 +1,13 @@
 """The signal of a run's input layer before training, and its first update, without a corpus."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from fairseq.trainer import Trainer
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
 from define.core.embedding import DefineEmbedding
 from define.core.parts import PARTS
@@ -69,25 +70,21 @@ def _embedding(model: nn.Module) -> DefineEmbedding:
 
 
 def _first_step(trainer: Trainer, batches: list[Mapping[str, Any]]) -> dict[str, Any]:
-    before = {p: p.detach().clone() for p in trainer.model.parameters()}
-    names = {p: name for name, p in trainer.model.named_parameters()}
+    parameters = dict(trainer.model.named_parameters())
+    before = {name: p.detach().clone() for name, p in parameters.items()}
+    norms = {name: p.norm().item() for name, p in before.items()}
     trainer.train_step(batches)
+    changes = {name: before[name].sub_(p.detach()).norm().item() for name, p in parameters.items()}
     first_step, largest_step = {}, {}
     for part in PARTS:
-        own = [p for p in before if p.param_group == part]
-        first_step[part] = _ratio([p - before[p] for p in own], [before[p] for p in own])
-        steps = {names[p]: _ratio([p - before[p]], [before[p]]) for p in own if p.ndim > 1}
-        steps = {name: step for name, step in steps.items() if step is not None}
+        own = [name for name, p in parameters.items() if p.param_group == part]
+        norm = math.hypot(*(norms[name] for name in own))
+        first_step[part] = math.hypot(*(changes[name] for name in own)) / norm if norm else None
+        steps = {
+            name: changes[name] / norms[name]
+            for name in own
+            if parameters[name].ndim > 1 and norms[name]
+        }
         name = max(steps, key=steps.get, default=None)
         largest_step[part] = None if name is None else {"name": name, "step": steps[name]}
     return {"first_step": first_step, "largest_step": largest_step}
-
-
-@torch.no_grad()
-def _ratio(changes: Iterable[Tensor], weights: Iterable[Tensor]) -> float | None:
-    """Norm of all changes over norm of all weights; None if that is zero."""
-    norm, change = (
-        sum(x.double().square().sum().item() for x in tensors) ** 0.5
-        for tensors in (weights, changes)
-    )
-    return change / norm if norm else None

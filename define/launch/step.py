@@ -126,14 +126,14 @@ def _train(
     )
     for group in bar:
         sizes.append(material.counts(group))
-        begin = _clock(trainer)
+        started = _clock(trainer)
         try:
             log = trainer.train_step(group)
         except (FloatingPointError, OverflowError) as error:
             raise InputError(
                 f"update {len(sizes)} has diverged ({error}); take a smaller optimization.lr"
             ) from error
-        times.append(1000 * (_clock(trainer) - begin))
+        times.append(1000 * (_clock(trainer) - started))
         if log is None:
             raise InputError(f"the updates need more memory than the GPU has; {material.remedy}")
         losses.append(scored(float(log["nll_loss"]))["nll"])
