@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from typing import Any
 
 import torch
@@ -23,6 +24,24 @@ STREAMS, LENGTH = 4, 32
 """Of a language model's batch in the first update; the recipe's where it has fewer."""
 MAX_TOKENS = 256
 """Of a translation's batch, on either side; the recipe's where it has fewer."""
+
+LEAST_GROUP_FEATURES, LEAST_SKIP_SHARE, LARGEST_FIRST_STEP = 8, 0.01, 0.05
+"""Limits that a shipped config keeps, or has a reason in `ACCEPTED` for breaking."""
+
+WARM_UP = (
+    "Adam's first step moves every weight by the whole rate; here the rate grows during a warm-up, "
+    "which the figure leaves out."
+)
+ACCEPTED = {
+    **{f"mini/*/first_step.{part}": WARM_UP for part in ("table", "context", "output")},
+    "smoke/*/first_step.*": (
+        "Scale smoke only shows that everything runs: its parts are tiny and its rates high."
+    ),
+    "smoke/table_4a/glt*/min_group_features": (
+        "Scale smoke only shows that everything runs: e_i has 24 dimensions in 4 groups."
+    ),
+}
+"""Pattern of scale/experiment/rule -> why the config may break the rule of `breaches`."""
 
 
 def measure(config: DictConfig) -> dict[str, Any]:
@@ -88,3 +107,43 @@ def _first_step(trainer: Trainer, batches: list[Mapping[str, Any]]) -> dict[str,
         name = max(steps, key=steps.get, default=None)
         largest_step[part] = None if name is None else {"name": name, "step": steps[name]}
     return {"first_step": first_step, "largest_step": largest_step}
+
+
+def remarks(experiment: str, scale: str, signal: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a config's figures break of the limits above: "rule", "breach" and "reason".
+
+    The reason is why the config may break the rule, or a sentence that says that there is none.
+    """
+    return [
+        {
+            "rule": rule,
+            "breach": breach,
+            "reason": accepted(experiment, scale, rule) or "No reason for this is on record.",
+        }
+        for rule, breach in breaches(signal).items()
+    ]
+
+
+def breaches(signal: Mapping[str, Any]) -> dict[str, str]:
+    """The rules that the fields of `measure` break: key of the field -> a sentence."""
+    found = {}
+    features, share = signal["min_group_features"], signal["skip_share"]
+    if features is not None and features < LEAST_GROUP_FEATURES:
+        found["min_group_features"] = (
+            f"A group has {features} features, fewer than {LEAST_GROUP_FEATURES}"
+        )
+    if share is not None and share < LEAST_SKIP_SHARE:
+        found["skip_share"] = f"e_i's share is {share:.2%}, less than {LEAST_SKIP_SHARE:.0%}"
+    for part, step in signal["first_step"].items():
+        if step is not None and step > LARGEST_FIRST_STEP:
+            found[f"first_step.{part}"] = (
+                f"The first step of the part {part!r} is {step:.1%} of its norm, more than "
+                f"{LARGEST_FIRST_STEP:.0%}"
+            )
+    return found
+
+
+def accepted(experiment: str, scale: str, rule: str) -> str | None:
+    """Why a shipped config may break a rule; None if it may not."""
+    key = f"{scale}/{experiment}/{rule}"
+    return next((reason for pattern, reason in ACCEPTED.items() if fnmatch(key, pattern)), None)
