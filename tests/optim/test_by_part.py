@@ -170,7 +170,7 @@ def test_factors_need_marked_parameters(name):
 
 def in_precision(name: str, params: list[nn.Parameter], **common) -> optim.FP16Optimizer:
     """fairseq's wrapper around an optimizer with FACTORS."""
-    config = {"common": {"fp16": False, "bf16": False, "tpu": False, **common}}
+    config = {"common": {"tpu": False, "fp16_scale_window": 128, **common}}
     config["optimizer"] = build(name, params, **FACTORS).cfg
     return optim.FP16Optimizer.build_optimizer(OmegaConf.create(config), params)
 
