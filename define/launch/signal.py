@@ -74,7 +74,8 @@ def measure(config: DictConfig) -> dict[str, Any]:
     config.common.cpu = True
     material = _material(config)
     check_recipe(config)
-    torch.set_num_threads(config.threads)
+    # For a batch as small as this, further threads cost more than they give.
+    torch.set_num_threads(1)
     trainer, updates = begin(config, material)
     embedding = _embedding(trainer.model)
     edges = getattr(embedding.map, "edges", [0, embedding.num_embeddings])

@@ -48,9 +48,10 @@ def test_a_clipped_step_of_sgd_has_the_rate_times_the_clip_norm():
 
 
 def test_adam_moves_every_weight_by_the_rate():
-    overrides = ["optimizer=define_adam", "optimizer.weight_decay=0", "optimization.lr=[1e-3]"]
-    found = measure(smoke("table_1a/lstm_r3", *overrides))["largest_step"]["context"]
-    weight = dict(untrained("table_1a/lstm_r3").model.named_parameters())[found["name"]]
+    overrides = ["optimizer.weight_decay=0", "optimization.lr=[1e-3]"]
+    found = measure(smoke("table_2/txl_64", *overrides))["largest_step"]["output"]
+    assert found["name"] == "core.output.cluster_weight"
+    weight = dict(untrained("table_2/txl_64").model.named_parameters())[found["name"]]
     expected = 1e-3 * math.sqrt(weight.numel()) / weight.norm().item()
     assert found["step"] == pytest.approx(expected, rel=0.02)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from define.cli import params
+from define.cli.main import main
 from define.errors import InputError
 
 COUNTS = {
@@ -165,3 +166,112 @@ def test_a_count_of_zero_has_no_percentage(command):
 def test_unknown_table_is_refused(command):
     with pytest.raises(InputError, match="table '7'"):
         command("--table", "7")
+
+
+SIGNAL = {
+    "sizes": {"e_i": 0.05, "layer 1": 0.6, "layer 2": 0.7, "e_o": 0.65},
+    "min_group_features": 8,
+    "skip_shares": {"layer 2": 0.25, "output": 0.125},
+    "skip_share": 0.125,
+    "grad_e_i": 12.5,
+    "cosine": 0.375,
+    "effective_rank": 99.6,
+    "first_step": {"table": 0.01, "unit": 0.02, "context": 0.0625, "output": None},
+    "largest_step": {
+        "table": {"name": "map.weight", "step": 0.03},
+        "unit": None,
+        "context": {"name": "lstm.0.weight_ih", "step": 0.16},
+        "output": None,
+    },
+}
+PLAIN = SIGNAL | {
+    "sizes": {"e_i": 0.05, "e_o": 0.05},
+    "min_group_features": None,
+    "skip_shares": {},
+    "skip_share": None,
+}
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Made-up signals, SIGNAL for rows with a unit; gives the runs that were asked for."""
+    from define.launch import signal
+
+    composed = []
+
+    def fake(config):
+        composed.append((config.run.table, config.run.row, config.run.scale))
+        return SIGNAL if config.model.input == "define" else PLAIN
+
+    monkeypatch.setattr(signal, "measure", fake)
+    return composed
+
+
+def test_signal_is_in_every_row_of_the_json_beside_the_counts(measured, capsys):
+    assert main(["params", "--signal", "--table", "1b", "--table", "1c", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    by_name = {row["row"]: row for row in rows}
+    assert "transformer_xl" not in by_name  # not built
+    row = by_name["awd_lstm_define"]
+    assert {key: row["signal"][key] for key in SIGNAL} == SIGNAL
+    assert row["computed"]["total"] > 0 and row["scale"] == "paper"
+    (remark,) = row["signal"]["remarks"]
+    assert remark["rule"] == "first_step.context" and "SGD at 30" in remark["reason"]
+    assert by_name["awd_lstm"]["signal"]["skip_share"] is None
+    assert ("1a", "lstm_r5", "paper") in measured  # which Table 1b's row shows
+    assert len(measured) == len(set(measured))
+
+
+def test_signal_at_another_scale_has_no_counts_of_the_paper_s_size(measured, capsys):
+    words = ["params", "--signal", "--table", "1c", "--scale", "smoke", "--json"]
+    assert main(words) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["scale"] for row in rows} == {scale for _, _, scale in measured} == {"smoke"}
+    assert all("computed" not in row for row in rows)
+
+
+def test_signal_of_a_table_in_the_terminal(measured, capsys):
+    assert main(["params", "--signal", "--table", "1c"]) == 0
+    text = capsys.readouterr().out
+    assert "signal at scale paper" in text
+    lines = [line.split() for line in text.splitlines()]
+    figures = "8 12.50 12.50 0.38 100 0.050 0.60-0.70 0.650 1.00 2.00 6.25 -".split()
+    assert any(words[-12:] == figures for words in lines)
+    plain = "- - 12.50 0.38 100 0.050 - 0.050 1.00 2.00 6.25 -".split()
+    assert any(words[-12:] == plain for words in lines)
+    assert "Beyond the limit of first_step.context: AWD-LSTM," in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_signal_of_one_config(measured, capsys):
+    words = ["experiment=table_1c/awd_lstm_define", "scale=mini", "model.unit=text"]
+    assert main(["params", "--signal", *words]) == 0
+    assert measured == [("1c", "awd_lstm_define", "mini")]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["layer", "2", "0.700", "25.00"] in lines
+    assert ["e_o", "0.650", "12.50"] in lines  # the output layer's share
+    assert ["context", "6.25", "lstm.0.weight_ih", "16.00"] in lines
+    assert main(["params", "--signal", *words, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["table"], row["row"], row["scale"]) == ("1c", "awd_lstm_define", "mini")
+    assert row["signal"]["grad_e_i"] == 12.5
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--scale", "mini"], "--scale mini needs --signal"),
+        (["seed=2"], "seed=2 needs --signal"),
+        (["--signal", "--scale", "tiny"], "--scale tiny is unknown; take one of paper, mini,"),
+        (["--signal", "--table", "1c", "seed=2"], "seed=2 picks one config"),
+        (["--signal", "--scale", "mini", "seed=2"], "seed=2 picks one config"),
+        (["--signal", "--table", "7"], "table '7'"),
+        (["--signal", "sed=2"], "sed is unknown"),
+        (["--signal", "model.unit=mine"], "unit = 'mine' is unknown; take one of released, text"),
+    ],
+)
+def test_what_signal_refuses_is_one_sentence(words, sentence, capsys):
+    assert main(["params", *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and sentence in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
