@@ -20,8 +20,8 @@ PROJECTIONS = ("clusters", "one", "none")
 clusters: a projection per cluster; with tie_projections the output layer has the same ones. Table
     2's counts ask for it.
 one: one projection for all clusters; with tie_projections the output layer has it too, but for its
-    first cluster, whose projection is its own (kimiyoung/transformer-xl, pytorch/train.py: tie_projs
-    is false, true, true, ...; mem_transformer.py, div_val 1).
+    first cluster, whose projection is its own (kimiyoung/transformer-xl: tie_projs = [False, True,
+    True, True] in pytorch/train.py, div_val 1 in mem_transformer.py).
 none: the rows are e_i, n wide, so the unit reads n dimensions and gives m itself. The output layer
     has projections of its own, as the input layer has none to share.
 """
