@@ -1,4 +1,4 @@
-"""The commands and links of README.md and experiments/README.md are what the project has."""
+"""The commands and links of the project's pages are what the project has."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import pytest
 from define.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md")
+PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md", ROOT / "docs" / "recipes.md")
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -31,6 +31,13 @@ def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     own = [link for link in links if not link.startswith("https://")]
     assert own and [link for link in own if not (page.parent / link).is_file()] == []
+
+
+def test_every_report_is_linked():
+    folder = ROOT / "experiments"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    reports = sorted(path.relative_to(folder) for path in folder.rglob("table_*/README.md"))
+    assert reports and [path for path in reports if f"]({path.as_posix()})" not in text] == []
 
 
 def test_every_command_of_the_readme_is_of_a_known_kind():
@@ -80,9 +87,10 @@ def test_scripts_exist_and_explain_their_options(words):
 def test_the_fairseq_train_commands_are_our_recipes(task, recipe):
     from fairseq import options
     from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+    from omegaconf import OmegaConf
 
     from define import plugin
-    from define.launch.compose import compose
+    from define.launch.compose import compose, fairseq_config
 
     plugin.register()
     (words,) = [words for words in COMMANDS if words[0] == "fairseq-train" and task in words]
@@ -90,7 +98,7 @@ def test_the_fairseq_train_commands_are_our_recipes(task, recipe):
     parser = options.get_training_parser()
     args = options.parse_args_and_arch(parser, flags)
     config = convert_namespace_to_omegaconf(args)
-    recipe = compose(recipe)
+    recipe = OmegaConf.create(fairseq_config(compose(recipe)))
     for section in ("model", "task", "criterion", "optimizer", "lr_scheduler", "optimization"):
         for key, value in recipe[section].items():
             if (section, key) not in (("task", "data"), ("model", "_name")):

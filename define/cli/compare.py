@@ -56,7 +56,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--claims",
         action="store_true",
-        help="only the paper's claims, each answered yes, no or undecided from the runs",
+        help="only the paper's claims, each answered yes, no or undecided for the runs' budget",
     )
     parser.add_argument(
         "--margin",
@@ -106,8 +106,9 @@ def run(args: argparse.Namespace) -> int:
     margin = args.margin / 100
     if not 0 <= margin < 1:
         raise InputError(f"--margin {args.margin:g} is no percentage from 0 to below 100; take 1")
+    trials = records.find_trials(args.runs)
     if args.claims:
-        answers = claims.answers(found, args.scale, args.table, margin)
+        answers = claims.answers(found, args.scale, args.table, margin, trials)
         if not answers:
             claimed = {table for claim in published.claims() for table in claim.pairs}
             names = [name for name in published.names() if name in claimed]
@@ -118,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         rows = [row for name in tables for row in compare(name, found, args.scale)]
         everything = with_runs and not args.table
-        last = claims.answers(found, args.scale, margin=margin) if everything else []
+        last = claims.answers(found, args.scale, None, margin, trials) if everything else []
         _emit(rows, render.FORMATS, render.grids(rows) + claims.grids(last), args)
     if args.plot:
         from define.results.plots import validation_figure

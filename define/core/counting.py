@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from define.core.embedding import DefineEmbedding
+from define.core.parts import parameters_by_part
 
 
 def count_parameters(
@@ -12,27 +13,16 @@ def count_parameters(
 ) -> dict[str, int]:
     """Counts every tensor once, however often it is tied.
 
-    Args:
-        model: the whole model, on any device, meta included.
-        embeddings: its input layers; the units between tables and model are the "define" part.
-        outputs: its output layers; with the tables, the "io" part.
+    Args: as `parameters_by_part`.
     Returns:
-        {"define", "context", "io", "total"}: plain counts; all that is neither unit nor input nor
-        output is context.
+        {"define", "context", "io", "total"}: plain counts. "define" is the part `unit`, "io" are
+        the parts `table` and `output`.
     """
-
-    def distinct(*modules: nn.Module | None) -> int:
-        found = {id(p): p.numel() for m in modules if m is not None for p in m.parameters()}
-        return sum(found.values())
-
-    parts = {
-        "define": distinct(*(embedding.unit for embedding in embeddings)),
-        "io": distinct(*(embedding.map for embedding in embeddings), *outputs),
-    }
-    total = distinct(model)
+    parts = parameters_by_part(model, embeddings, outputs)
+    counts = {part: sum(p.numel() for p in own) for part, own in parts.items()}
     return {
-        "define": parts["define"],
-        "context": total - parts["define"] - parts["io"],
-        "io": parts["io"],
-        "total": total,
+        "define": counts["unit"],
+        "context": counts["context"],
+        "io": counts["table"] + counts["output"],
+        "total": sum(counts.values()),
     }

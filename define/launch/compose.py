@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fairseq.dataclass.configs import FairseqConfig
+from fairseq.dataclass.configs import OptimizationConfig as FairseqOptimizationConfig
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -16,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from define import plugin
 from define.errors import InputError
+from define.optim.by_part import SCALED, require_factor
 
 SECTIONS = tuple(f.name for f in fields(FairseqConfig))
 """fairseq's own sections, in its order."""
@@ -55,9 +57,28 @@ class RunConfig:
 
 
 @dataclass
+class PartFactors:
+    """A factor for each part of the model (`define.core.parts.PARTS`)."""
+
+    table: float = 1.0
+    unit: float = 1.0
+    context: float = 1.0
+    output: float = 1.0
+
+
+@dataclass
+class OptimizationConfig(FairseqOptimizationConfig):
+    """fairseq's section, and what multiplies the values of each part; 0 freezes it."""
+
+    lr_factors: PartFactors = field(default_factory=PartFactors)
+    weight_decay_factors: PartFactors = field(default_factory=PartFactors)
+
+
+@dataclass
 class Config(FairseqConfig):
     """fairseq's sections, and what a run is."""
 
+    optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
     seed: int = 1
     data_root: str = "${oc.env:DEFINE_DATA,data}"
     runs_root: str = "${oc.env:DEFINE_RUNS,runs}"
@@ -114,6 +135,7 @@ def compose(overrides: list[str]) -> DictConfig:
         raise InputError(
             f"seed = {config.seed} must be at least 0 and threads = {config.threads} at least 1"
         )
+    hand_on_factors(config)
     if config.run.tokens_per_update:
         config.optimization.update_freq = [batches_per_update(config)]
     for section, key in (
@@ -139,6 +161,28 @@ def batches_per_update(config: DictConfig) -> int:
             f"{config.dataset.max_tokens} times {devices} devices; change one of them"
         )
     return tokens // at_once
+
+
+def hand_on_factors(config: DictConfig) -> None:
+    """Fills the optimizer's own options from `optimization.*_factors`.
+
+    Raises:
+        InputError: a bad factor, one that the optimizer has no option for, or another value there.
+    """
+    for name in SCALED:
+        for part, factor in config.optimization[f"{name}_factors"].items():
+            key, option = f"optimization.{name}_factors.{part}", f"{name}_factor_{part}"
+            require_factor(key, factor)
+            own = config.optimizer.get(option, 1.0)
+            if own not in (1.0, factor):
+                raise InputError(f"optimizer.{option} = {own} follows from {key}; set that instead")
+            if option in config.optimizer:
+                config.optimizer[option] = factor
+            elif factor != 1:
+                raise InputError(
+                    f"{key} = {factor} has no effect on optimizer = {config.optimizer._name}; take "
+                    f"define_adam, define_sgd or define_nt_asgd"
+                )
 
 
 def _undeclared(config: DictConfig, prefix: str = "") -> list[str]:
@@ -196,5 +240,8 @@ def fairseq_config(config: DictConfig) -> dict[str, Any]:
     """fairseq's sections alone, plain: what `fairseq-hydra-train` takes as a config file."""
     plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     sections = {name: plain[name] for name in SECTIONS}
+    own = sections["optimization"].keys() - {f.name for f in fields(FairseqOptimizationConfig)}
+    for key in own:  # the optimizer has them as its own options
+        del sections["optimization"][key]
     sections["common"]["user_dir"] = str(Path(__file__).parents[1])
     return sections

@@ -91,14 +91,8 @@ def _material(config: DictConfig, updates: int, size: dict[str, int | None]) -> 
     return kind(config, updates, **given)
 
 
-def _train(
-    config: DictConfig, material: Text | Pairs, updates: int, quiet: bool
-) -> tuple[list[float], list[float], list[dict[str, int]]]:
-    """The first updates of an epoch, as fairseq's own `train` takes them.
-
-    Returns:
-        milliseconds, loss in nats per token and counts of each update.
-    """
+def begin(config: DictConfig, material: Text | Pairs) -> tuple[Trainer, GroupedIterator]:
+    """fairseq's trainer before its first update, and the batches of each update."""
     cfg = OmegaConf.create(fairseq_config(config))
     metrics.reset()
     utils.set_torch_seed(cfg.common.seed)
@@ -109,6 +103,18 @@ def _train(
     batches = trainer.get_train_iterator(epoch=1, load_dataset=False).next_epoch_itr()
     groups = GroupedIterator(batches, cfg.optimization.update_freq[0])
     trainer.begin_epoch(1)
+    return trainer, groups
+
+
+def _train(
+    config: DictConfig, material: Text | Pairs, updates: int, quiet: bool
+) -> tuple[list[float], list[float], list[dict[str, int]]]:
+    """The first updates of an epoch, as fairseq's own `train` takes them.
+
+    Returns:
+        milliseconds, loss in nats per token and counts of each update.
+    """
+    trainer, groups = begin(config, material)
     times, losses, sizes = [], [], []
     bar = tqdm(
         islice(groups, updates),
@@ -120,14 +126,14 @@ def _train(
     )
     for group in bar:
         sizes.append(material.counts(group))
-        begin = _clock(trainer)
+        started = _clock(trainer)
         try:
             log = trainer.train_step(group)
         except (FloatingPointError, OverflowError) as error:
             raise InputError(
                 f"update {len(sizes)} has diverged ({error}); take a smaller optimization.lr"
             ) from error
-        times.append(1000 * (_clock(trainer) - begin))
+        times.append(1000 * (_clock(trainer) - started))
         if log is None:
             raise InputError(f"the updates need more memory than the GPU has; {material.remedy}")
         losses.append(scored(float(log["nll_loss"]))["nll"])

@@ -46,7 +46,11 @@ def check_recipe(config: DictConfig) -> None:
         raise InputError(f"optimization.lr = {optimization.lr} must be greater than 0")
     if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
         raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
-    optim.build_optimizer(config.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    common = config.common
+    if not common.fp16 or common.fp16_no_flatten_grads or common.memory_efficient_fp16:
+        parameter.param_group = "context"
+    optim.build_optimizer(config.optimizer, [parameter])
     workload(config).check_recipe(config)
 
 
@@ -115,7 +119,7 @@ def _train(
     )
     try:
         updates = _updates(config)
-        observer.note("started", updates=updates, commit=origin["commit"])
+        observer.note("started", updates=updates, commit=origin["commit"], **_factors(config))
         open_views(views, record, folder, config.wandb, config.tensorboard, updates)
         with _log_to(folder / "train.log"):
             _run_fairseq(config, observer, updates)
@@ -135,6 +139,14 @@ def _train(
     observer.note("finished")
     views.finish(record)
     return record
+
+
+def _factors(config: DictConfig) -> dict[str, dict[str, float]]:
+    """Those on each part's rates, as the journal has them."""
+    return {
+        key: OmegaConf.to_container(config.optimization[key])
+        for key in ("lr_factors", "weight_decay_factors")
+    }
 
 
 def _updates(config: DictConfig) -> int:

@@ -6,6 +6,7 @@ from fairseq.models import BaseFairseqModel
 from torch import Tensor, nn
 
 from define.core.language_model import LanguageModelOutput
+from define.core.parts import mark_parts
 from define.core.registry import MODELS
 from define.core.state import State
 
@@ -23,6 +24,7 @@ class LanguageModel(BaseFairseqModel):
     def __init__(self, core: nn.Module):
         super().__init__()
         self.core = core
+        mark_parts(core, [core.embedding], [core.output])
 
     @classmethod
     def build_model(cls, cfg, task) -> "LanguageModel":

@@ -18,6 +18,7 @@ from torch import nn
 
 from define.core.embedding import DefineEmbedding
 from define.core.inputs import InputConfig, build_input, option
+from define.core.parts import mark_parts
 from define.core.registry import config_from
 from define.core.unit import require_choice
 from define.errors import InputError
@@ -32,7 +33,7 @@ class DefineTransformerConfig(InputConfig, FairseqDataclass):
     expand_dim: int = option(1024, "k, width of the last layer of the expansion")
     reduce_dim: int = option(512, "m, dimension of e_o; equals model_dim")
     depth: int = option(3, "N, layers of the expansion")
-    max_groups: int = option(128, "g_max, groups of the first layer")
+    max_groups: int = option(4, "g_max, the most groups of a layer")
     scale_embedding: bool = option(True, "multiply e_i by the root of its dimension")
     model_dim: int = option(512, "width of both stacks")
     inner_dim: int = option(2048, "width inside the feed-forward layers")
@@ -186,6 +187,7 @@ class DefineTransformer(TransformerModelBase):
             TransformerDecoderBase(fairseq_config, target, outputs, output_projection=projection),
         )
         model.cache = config.cache
+        mark_parts(model, model.embeddings, model.output_layers)
         return model
 
     @property
@@ -210,7 +212,6 @@ _TINY = {
     "map_dim": 32,
     "expand_dim": 256,
     "reduce_dim": 128,
-    "max_groups": 8,
     "width_multiple": 8,
     "model_dim": 128,
     "inner_dim": 256,

@@ -1,1 +1,3 @@
-"""Optim registered with fairseq."""
+"""Optimizers; importing the package registers them with fairseq."""
+
+from define.optim import adam, nt_asgd, sgd  # noqa: F401

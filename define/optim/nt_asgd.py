@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from fairseq.dataclass import FairseqDataclass
-from fairseq.optim import FairseqOptimizer, register_optimizer
+from fairseq.optim import register_optimizer
 from omegaconf import II
 
 from define.core.nt_asgd import NTASGD, NonMonotoneTrigger
 from define.errors import InputError
+from define.optim.by_part import ByPart, FactorFields, groups_by_part
 
 
 @dataclass
-class NTASGDConfig(FairseqDataclass):
+class NTASGDConfig(FactorFields):
     weight_decay: float = field(default=1.2e-6, metadata={"help": "weight decay"})
     nonmono: int = field(
         default=5, metadata={"help": "validations that the trigger leaves out at the end"}
@@ -20,14 +20,14 @@ class NTASGDConfig(FairseqDataclass):
 
 
 @register_optimizer("define_nt_asgd", dataclass=NTASGDConfig)
-class FairseqNTASGD(FairseqOptimizer):
+class FairseqNTASGD(ByPart):
     """The optimizer and its trigger; both are saved, so a resumed run switches at the same time."""
 
     def __init__(self, cfg: NTASGDConfig, params):
         super().__init__(cfg)
         if cfg.nonmono < 0:
             raise InputError(f"optimizer.nonmono = {cfg.nonmono} must not be negative")
-        self._optimizer = NTASGD(params, lr=cfg.lr[0], weight_decay=cfg.weight_decay)
+        self._optimizer = NTASGD(groups_by_part(cfg, params), **self.optimizer_config)
         self.trigger = NonMonotoneTrigger(cfg.nonmono)
 
     @property

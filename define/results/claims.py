@@ -4,14 +4,16 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from define.errors import InputError
-from define.results import grid, published
+from define.results import budget, grid, published
+from define.results.budget import Budget
 from define.results.compare import (
     ComparisonRow,
+    by_row,
     by_section,
     compare,
     headline_metric,
@@ -22,17 +24,28 @@ from define.results.grid import Grid, markdown
 from define.results.pairs import PairedDifference, paired_difference
 from define.results.published import Claim
 from define.results.records import RunRecord
-from define.results.render import ABSENT, section_title, signed
+from define.results.render import ABSENT, section_title, sentence_case, signed
 
 MARGIN = 0.01
 """How much worse, relative to the second row's mean, a row may be that is said to match it."""
 
 VERDICTS = ("yes", "no", "undecided", "not run")
 
+_NO = {
+    "": "no",
+    "size": "not at this size",
+    "budget": "not at this budget",
+    "one rate": "not at this budget, with one rate",
+}
+"""What limits a "no" -> how it reads; the later, the less it says."""
+
 RULE = (
     "yes: in every pair the whole 95 % interval of the difference lies on the better side; no: in "
     "every pair on the worse side; undecided: anything else, and every difference of one seed. "
     "What should need fewer parameters and does not is a no by its counts alone.",
+    "Only runs at scale paper can answer no. A no from any other scale reads: not at this budget "
+    "(by counts: not at this size); where all runs of a pair had one learning rate for all parts "
+    "of the model, it reads: not at this budget, with one rate.",
     "A difference is the first row less the second, paired over the seeds that both have, on the "
     "test set; its interval is that of the mean (Student's t, n - 1 degrees of freedom).",
     "Intervals are not corrected for several pairs: yes and no need all of them, which makes "
@@ -52,7 +65,8 @@ class PairAnswer:
         first, second: slugs of the rows; the difference is the first less the second.
         labels: what our runs of the two are called.
         verdict: "yes", "no", "undecided" or "not run".
-        reason: why it is undecided, if not by its interval: "one seed" or "no shared seed".
+        limit: what limits a "no": "" at scale paper, else "size", "budget" or "one rate".
+        reason: if not the interval: "one seed", "no shared seed" or "not fewer parameters".
         difference: ours, in the answer's metric.
         paper: the paper's difference.
         margin: how much worse the first may be, in the metric: 0 where it has to be better; None
@@ -64,6 +78,7 @@ class PairAnswer:
     second: str
     labels: tuple[str, str]
     verdict: str
+    limit: str
     reason: str
     difference: PairedDifference
     paper: float
@@ -77,7 +92,9 @@ class PairAnswer:
             "first": self.first,
             "second": self.second,
             "verdict": self.verdict,
+            "limit": self.limit,
             "reason": self.reason,
+            "answer": text(self),
             "mean": self.difference.mean,
             "std": self.difference.std,
             "n": self.difference.n,
@@ -98,7 +115,10 @@ class Answer:
         metric: what the differences are of: the paper's test metric, or our corpus's last test set.
         margin: relative, how much worse a row may be that matches; None where it has to be better.
         verdict: that of all pairs where they agree; "undecided" where they do not.
-        reason: why it is undecided, e.g. "one seed" or "1 yes, 2 undecided"; "" if by intervals.
+        limit: what limits a "no": of all pairs' limits the one that says least.
+        reason: why it is undecided, e.g. "one seed" or "1 yes; 2 undecided"; "" if by intervals.
+        budgets: the different ones of the runs behind the differences.
+        trials: row -> search trials on record, of every row of a pair; none if no row has any.
     """
 
     claim: Claim
@@ -108,7 +128,10 @@ class Answer:
     metric: str
     margin: float | None
     verdict: str
+    limit: str
     reason: str
+    budgets: tuple[Budget, ...]
+    trials: Mapping[str, int]
     pairs: tuple[PairAnswer, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -123,14 +146,41 @@ class Answer:
             "margin": self.margin,
             "paper": self.claim.paper,
             "verdict": self.verdict,
+            "limit": self.limit,
             "reason": self.reason,
+            "answer": text(self),
+            "budgets": [each.to_json() for each in self.budgets],
+            "trials": dict(self.trials),
             "pairs": [pair.to_json() for pair in self.pairs],
         }
 
 
 def text(answer: Answer | PairAnswer) -> str:
-    """The verdict with its reason, e.g. "undecided (one seed)"."""
-    return answer.verdict + (f" ({answer.reason})" if answer.reason else "")
+    """The verdict with its limit and reason, e.g. "undecided (one seed)", "not at this budget"."""
+    return _word(answer) + (f" ({answer.reason})" if answer.reason else "")
+
+
+def _word(answer: Answer | PairAnswer) -> str:
+    return _NO[answer.limit] if answer.verdict == "no" else answer.verdict
+
+
+def stated(answer: Answer) -> list[str]:
+    """What the answer holds for: budget, and search trials if any are on record."""
+    return [*_budget(answer), *_searched(answer)]
+
+
+def _budget(answer: Answer) -> list[str]:
+    return [f"budget: {budget.text(answer.budgets)}"] if answer.budgets else []
+
+
+def _searched(answer: Answer) -> list[str]:
+    if not answer.trials:
+        return []
+    names = published.our_labels(answer.table)
+    counts = [f"{count} for {names[row]}" for row, count in answer.trials.items() if count]
+    if len(counts) < len(answer.trials):
+        counts.append("none for the others")
+    return [f"search trials on record: {', '.join(counts)}"]
 
 
 def answers(
@@ -138,6 +188,7 @@ def answers(
     scales: Sequence[str] | None = None,
     tables: Collection[str] | None = None,
     margin: float = MARGIN,
+    trials: Sequence[RunRecord] = (),
 ) -> list[Answer]:
     """Every claim's answer in each section of each of its tables, in the order of the claims.
 
@@ -145,6 +196,7 @@ def answers(
         scales: only these scales, as in `compare`.
         tables: only these tables; by default all.
         margin: relative to the second row's mean, how much worse a row may be that matches it.
+        trials: of hyper-parameter searches, as `records.find_trials` gives them.
     Raises:
         InputError: a margin outside of [0, 1), or as in `compare`.
     """
@@ -158,16 +210,20 @@ def answers(
                 continue
             if table not in by_table:
                 by_table[table] = by_section(compare(table, records, scales))
-            runs = of_table(table, records)
+            runs, tried = of_table(table, records), of_table(table, trials)
             found += [
-                _answer(claim, section, section_runs(section, runs), margin)
+                _answer(claim, section, section_runs(section, runs), margin, tried)
                 for section in by_table[table]
             ]
     return found
 
 
 def _answer(
-    claim: Claim, section: Sequence[ComparisonRow], runs: Sequence[RunRecord], margin: float
+    claim: Claim,
+    section: Sequence[ComparisonRow],
+    runs: Sequence[RunRecord],
+    margin: float,
+    trials: Sequence[RunRecord],
 ) -> Answer:
     first = section[0]
     rows = {row.row: row for row in section}
@@ -178,7 +234,9 @@ def _answer(
     verdicts = Counter(pair.verdict for pair in pairs)
     if len(verdicts) > 1:
         verdict = "undecided"
-        reason = ", ".join(f"{verdicts[name]} {name}" for name in VERDICTS if verdicts[name])
+        ordered = sorted(pairs, key=lambda pair: VERDICTS.index(pair.verdict))
+        words = Counter(map(_word, ordered))
+        reason = "; ".join(f"{count} {word}" for word, count in words.items())
     else:
         verdict = pairs[0].verdict
         reasons = {pair.reason for pair in pairs}
@@ -191,9 +249,28 @@ def _answer(
         metric=metric,
         margin=margin if claim.matches else None,
         verdict=verdict,
+        limit=max((pair.limit for pair in pairs), key=list(_NO).index) if verdict == "no" else "",
         reason=reason,
+        budgets=budget.budgets([run for pair in pairs for run in _behind(pair.difference, runs)]),
+        trials=_trials(first, pairs, trials),
         pairs=pairs,
     )
+
+
+def _behind(paired: PairedDifference, runs: Iterable[RunRecord]) -> list[RunRecord]:
+    """The runs of the section that a difference rests on."""
+    rows = (paired.row_a, paired.row_b)
+    return [run for run in runs if run.row in rows and run.seed in paired.seeds]
+
+
+def _trials(
+    first: ComparisonRow, pairs: Sequence[PairAnswer], trials: Sequence[RunRecord]
+) -> dict[str, int]:
+    section = [trial for trial in trials if (trial.scale, trial.data) == (first.scale, first.data)]
+    of_row = by_row(section)
+    rows = dict.fromkeys(row for pair in pairs for row in (pair.first, pair.second))
+    counts = {row: len(of_row.get(row, ())) for row in rows}
+    return counts if any(counts.values()) else {}
 
 
 def _metric(table: str, runs: Sequence[RunRecord]) -> str:
@@ -231,12 +308,22 @@ def _pair(
         second=second.row,
         labels=(names[first.row], names[second.row]),
         verdict=verdict,
+        limit=_limit(first.scale, reason, _behind(paired, runs)) if verdict == "no" else "",
         reason=reason,
         difference=paired,
         paper=first.published[beside] - second.published[beside],
         margin=allowed,
         parameters=tuple(counts) if len(counts) == 2 else None,
     )
+
+
+def _limit(scale: str, reason: str, runs: Sequence[RunRecord]) -> str:
+    """What limits a "no" that rests on these runs."""
+    if scale == "paper":
+        return ""
+    if reason:
+        return "size"
+    return "one rate" if all(map(budget.one_rate, runs)) else "budget"
 
 
 def _verdict(
@@ -266,11 +353,13 @@ def _summary(answers: Sequence[Answer]) -> Grid:
             answer.data,
             answer.claim.paper,
             text(answer),
+            budget.short(answer.budgets) if answer.budgets else ABSENT,
         ]
         for answer in answers
     ]
-    header = ["claim", "table", "scale", "data", "paper", "ours"]
-    return Grid("The paper's claims", header, lines, RULE)
+    header = ["claim", "table", "scale", "data", "paper", "ours", "our budget"]
+    caveats = published.caveats(answer.table for answer in answers)
+    return Grid("The paper's claims", header, lines, [*RULE, *caveats])
 
 
 def _section_grids(answers: Sequence[Answer]) -> list[Grid]:
@@ -291,6 +380,7 @@ def _section_grid(answers: Sequence[Answer]) -> Grid:
     lines = []
     for answer in answers:
         lines.append([answer.claim.question, "", "", "", answer.claim.paper, text(answer)])
+        lines += [[f"  {fact}", *[""] * (len(_HEADER) - 1)] for fact in _budget(answer)]
         lines += [_pair_cells(pair) for pair in answer.pairs]
     title = f"{section_title(first)}: the paper's claims, by {first.metric}"
     notes = dict.fromkeys(note for answer in answers for note in _notes(answer))
@@ -326,19 +416,25 @@ def _notes(answer: Answer) -> list[str]:
                 f"Parameters of ours: {first} {pair.parameters[0]:,}, {second} "
                 f"{pair.parameters[1]:,}."
             )
+    notes += [f"{answer.claim.question} {sentence_case(told)}." for told in _searched(answer)]
     if note := answer.claim.notes.get(answer.table):
         notes.append(f"{answer.claim.question} {note}")
     return notes
 
 
 def chapter(
-    table: str, records: Sequence[RunRecord], scales: Sequence[str] | None, margin: float
+    table: str,
+    records: Sequence[RunRecord],
+    scales: Sequence[str] | None,
+    margin: float,
+    trials: Sequence[RunRecord],
 ) -> list[str]:
     """The report's blocks of a table's claims; none where nothing of them was run."""
-    sections = _section_grids(answers(records, scales, [table], margin))
+    sections = _section_grids(answers(records, scales, [table], margin, trials))
     if not sections:
         return []
     blocks = ["## The paper's claims", " ".join(("Each is answered from these runs;", *RULE))]
+    blocks.append(" ".join(published.caveats([table])))
     for section in sections:
         blocks += [f"### {section.title.partition(':')[0]}", markdown(section)]
     return blocks
@@ -350,7 +446,7 @@ def _json(answers: Sequence[Answer]) -> str:
 
 def _csv(answers: Sequence[Answer]) -> str:
     """One line per pair."""
-    lines = [_csv_line(answer.to_json(), pair) for answer in answers for pair in answer.pairs]
+    lines = [_csv_line(answer, pair) for answer in answers for pair in answer.pairs]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
     writer.writeheader()
@@ -358,8 +454,10 @@ def _csv(answers: Sequence[Answer]) -> str:
     return stream.getvalue()
 
 
-def _csv_line(answer: Mapping[str, Any], pair: PairAnswer) -> dict[str, Any]:
-    line = {key: value for key, value in answer.items() if key != "pairs"}
+def _csv_line(answer: Answer, pair: PairAnswer) -> dict[str, Any]:
+    line = {key: value for key, value in answer.to_json().items() if key != "pairs"}
+    line["budgets"] = budget.text(answer.budgets) if answer.budgets else ""
+    line["trials"] = " ".join(f"{row}={count}" for row, count in answer.trials.items())
     values = pair.to_json()
     values["seeds"] = " ".join(map(str, values["seeds"]))
     first, second = values.pop("parameters") or (None, None)

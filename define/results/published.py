@@ -1,6 +1,6 @@
 """The paper's tables, read from `published.yaml` beside this module."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -155,6 +155,13 @@ def claims() -> list[Claim]:
 
 def _tuples(pairs: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, list[tuple[str, str]]]:
     return {table: [(first, second) for first, second in found] for table, found in pairs.items()}
+
+
+def caveats(tables: Iterable[str]) -> list[str]:
+    """What one has to know beside the paper's own answers to claims that rest on these tables."""
+    shown = set(tables)
+    found = _load()["caveats"]
+    return [entry["text"] for entry in found if shown & set(entry.get("tables", shown))]
 
 
 def series(name: str) -> list[Series]:

@@ -17,8 +17,15 @@ STORAGE = (
 )
 """Settings of the section `checkpoint` that say what is kept, not when it is scored or chosen."""
 
-DERIVED = ("common.seed", "optimizer.lr", "lr_scheduler.lr")
-"""Keys that fairseq fills from others: `seed` and `optimization.lr`."""
+DERIVED = (
+    *("common.seed", "optimizer.lr", "lr_scheduler.lr"),
+    *(
+        f"optimizer.{name}_factor_{part}"
+        for name in ("lr", "weight_decay")
+        for part in ("table", "unit", "context", "output")
+    ),
+)
+"""Keys that are filled from others: `seed`, `optimization.lr` and `optimization.*_factors`."""
 
 
 @dataclass(frozen=True)

@@ -223,13 +223,19 @@ def read(path: str | Path) -> RunRecord:
     return schema.filled(RunRecord, path, record)
 
 
+def default_folders() -> list[str]:
+    """Where records are looked for unless folders are named: those of `DEFAULT_FOLDERS` there."""
+    return [folder for folder in DEFAULT_FOLDERS if Path(folder).is_dir()]
+
+
 def find(
     folders: Sequence[str | Path] | None = None, corpora: Sequence[str] | None = None
 ) -> list[RunRecord]:
     """All records below the folders, one per table, row, scale, corpus and seed.
 
     Where several folders hold the same run, a finished record wins over an unfinished one, then the
-    one of the earlier folder. Folders named "search" are passed over.
+    one of the earlier folder. Folders of search trials and of superseded results are passed over,
+    unless they are among the folders.
 
     Args:
         folders: where to look; by default `runs` and `experiments`, each if it is there.
@@ -239,7 +245,7 @@ def find(
             one folder holds two finished records of the same run with different results.
     """
     if folders is None:
-        folders = [folder for folder in DEFAULT_FOLDERS if Path(folder).is_dir()]
+        folders = default_folders()
     chosen: dict[tuple, RunRecord] = {}
     for folder in folders:
         if not Path(folder).is_dir():
@@ -258,9 +264,31 @@ def find(
     return [record for record in found if not corpora or record.data in corpora]
 
 
+def find_trials(folders: Sequence[str | Path] | None = None) -> list[RunRecord]:
+    """The search trials below the folders that have ended; a copied trial counts once.
+
+    A run that was scored on a test set is no trial, wherever it lies.
+
+    Args:
+        folders: as in `find`.
+    Raises:
+        InputError: a record is malformed.
+    """
+    trials = {}
+    for folder in default_folders() if folders is None else folders:
+        for path in schema.below(folder, f"{SEARCH_FOLDER}/**/{FILE_NAME}"):
+            trial = read(path)
+            if trial.status != "running" and "test" not in (trial.final or {}):
+                # A copy keeps the trial's folder name and its start.
+                key = (trial.table, trial.row, path.parent.name, trial.provenance["started"])
+                trials.setdefault(key, trial)
+    return list(trials.values())
+
+
 def _record_paths(folder: str | Path) -> Iterator[Path]:
+    passed_over = (SEARCH_FOLDER, schema.SUPERSEDED)
     for parent, children, files in os.walk(folder):
-        children[:] = sorted(child for child in children if child != SEARCH_FOLDER)
+        children[:] = sorted(child for child in children if child not in passed_over)
         if FILE_NAME in files:
             yield Path(parent) / FILE_NAME
 
@@ -290,6 +318,7 @@ def _check(record: Any) -> None:
     if schema.PAIR_CORPUS.keys() & data.keys():
         check_shape(data, schema.PAIR_CORPUS, "provenance.data")
     tokens = data["tokens"]
+    require(tokens.get("train", 0) > 0, "provenance.data.tokens", "has no training tokens")
     if record["final"] is not None:
         schema.check_scores(record["final"], "final", tokens)
     require(

@@ -72,6 +72,8 @@ def write_report(
     if search is not None:
         _keep_trials(Path(search), output / records.SEARCH_FOLDER)
     trials = read_search(output / records.SEARCH_FOLDER)
+    places = records.default_folders() if folders is None else folders
+    tried = records.find_trials([*places, output])
     for record in found:
         _keep_record(record, hypotheses[record.path], output)
     images = []
@@ -100,7 +102,7 @@ def write_report(
         *chapters.what_was_run(rows, found),
         *chapters.results(rows),
         *images,
-        *claims.chapter(table, found, scales, margin),
+        *claims.chapter(table, found, scales, margin, tried),
         *pairs.chapter(rows, found),
         *translations.chapter(rows, found),
         *significance.chapter(tests, found, chapters.labels(rows)),

@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 from define.errors import InputError
 from define.results.published import PARTS
 
+SUPERSEDED = "one_rate"
+"""A folder of earlier results is called this; it is read only where it is named itself."""
+
 
 @dataclass(frozen=True)
 class Nullable:
@@ -224,6 +227,12 @@ def sentence(settings: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
+def below(folder: str | Path, pattern: str) -> list[Path]:
+    """The files below the folder that match, by path; none of a folder of superseded results."""
+    found = sorted(Path(folder).rglob(pattern))
+    return [path for path in found if SUPERSEDED not in path.relative_to(folder).parts]
+
+
 def find(
     folders: Sequence[str | Path],
     name: str,
@@ -238,7 +247,7 @@ def find(
     """
     found: dict[Hashable, T] = {}
     for folder in folders:
-        for path in sorted(Path(folder).rglob(f"{name}/**/*.json")):
+        for path in below(folder, f"{name}/**/*.json"):
             one = read(path)
             found.setdefault((one.table, key(one)), one)
     tables: dict[str, list[T]] = {}

@@ -9,7 +9,7 @@ import pytest
 from define.cli import diff
 from define.errors import InputError
 
-RUNS = Path(__file__).parents[2] / "experiments" / "table_1a" / "records"
+RUNS = Path(__file__).parents[2] / "experiments" / "one_rate" / "table_1a" / "records"
 RUN = RUNS / "lstm_r3" / "mini" / "wikitext-2" / "seed_2"
 
 
@@ -44,9 +44,10 @@ def test_a_mini_run_departs_from_the_papers_recipe(command):
     assert keys["model.map_dim"] == (256, 64) and keys["model.expand_dim"] == (1024, 256)
     assert keys["task.bptt"] == (140, 35) and keys["run.scale"] == ("paper", "mini")
     assert keys["run.corpus"] == ("wikitext-103", "wikitext-2")
-    assert keys["optimization.lr"] == ([0.001] * 12 + [0.0001], [0.003])
+    assert keys["optimization.lr"] == ([20.0] * 14 + [2.0], [0.003])
     # Equal ones, bookkeeping, and what fairseq fills from other keys.
     assert not {"model.depth", "seed", "run.row", "optimizer.lr", "common.seed"} & keys.keys()
+    assert not {key for key in keys if key.startswith("optimizer.lr_factor_")}
     assert not {"run.dir", "task.data", "checkpoint.save_dir"} & keys.keys()
     assert keys["checkpoint.save_interval_updates"] == (0, 1000)  # when it is validated
 
@@ -57,7 +58,7 @@ def test_the_table_has_one_line_per_key(command):
     cells = [line.rsplit(maxsplit=2) for line in lines]
     assert ["model.map_dim", "256", "64"] in cells
     (rate,) = [line.split(maxsplit=1)[1] for line in lines if line.startswith("optimization.lr ")]
-    assert " ".join(rate.split()) == "[12 x 0.001, 0.0001] [0.003]"
+    assert " ".join(rate.split()) == "[14 x 20.0, 2.0] [0.003]"
     text = command(RUN, "--format", "html")
     assert text.startswith("<!DOCTYPE html>") and '<th scope="row">model.map_dim</th>' in text
 

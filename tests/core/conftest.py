@@ -17,6 +17,7 @@ SMALL = {
     "depth": 3,
     "max_groups": 4,
     "width_multiple": 1,
+    "unit_dropout": 0.0,
 }
 
 

@@ -67,11 +67,10 @@ def test_weights_are_in_times_out_over_groups(groups):
 
 
 @pytest.mark.parametrize("groups", [1, 4])
-@pytest.mark.parametrize("gain", [1.0, 2.5])
-def test_initial_weights_are_uniform_up_to_the_bound_of_their_group(groups, gain):
-    layer = GroupLinear(400, 600, groups, bias=True)
-    layer.reset_parameters(gain)
-    bound = gain * math.sqrt(6 / (400 // groups + 600 // groups))
+@pytest.mark.parametrize("share", [False, True])
+def test_initial_weights_are_uniform_up_to_the_bound_of_their_group(groups, share):
+    layer = GroupLinear(400, 600, groups, bias=True, share=share)
+    bound = math.sqrt(6 / (400 // groups + 600 // groups))
     for weight in layer.weight.detach():
         assert 0.999 * bound < weight.abs().max() <= bound
         assert weight.std() == pytest.approx(bound / math.sqrt(3), rel=0.02)

@@ -17,12 +17,32 @@ from define.errors import InputError
         ({"input": "table"}, 12, 0),
         ({"input": "linear"}, 7, 12 * 7),
         ({"input": "mlp"}, 7, 12 * 40 + 40 * 7),
-        ({"input": "define", "unit_norm": "none"}, 7, 72 + 576 + 1760 + 280),
-        ({"input": "define", "without_reduce": True}, 40, 72 + 576 + 1760 + 2 * (6 + 16 + 40)),
+        ({"input": "define", "unit": "text"}, 7, 72 + 540 + 1680 + 280),
+        (
+            {"input": "define", "unit": "ours", "without_reduce": True},
+            40,
+            72 + 540 + 1680 + 2 * (6 + 15 + 40),
+        ),
+        (
+            {"input": "define", "unit": "ours", "without_reduce": True, "connection": "residual"},
+            20,
+            60 + 200 + 400 + 2 * (5 + 10 + 20),
+        ),
+        # Released: the products, and a bias each, of the dense layer, the N layers and the output.
+        (
+            {"input": "define", "unit_norm": "none"},
+            7,
+            144 + 84 + 800 + 364 + 133 + 12 + 28 + 40 + 7 + 7,
+        ),
+        (
+            {"input": "define", "without_reduce": True},
+            40,
+            144 + 72 + 540 + 1680 + 12 + 24 + 30 + 40 + 2 * (12 + 6 + 15 + 40),
+        ),
         (
             {"input": "define", "without_reduce": True, "connection": "residual"},
             20,
-            60 + 200 + 400 + 2 * (5 + 10 + 20),
+            144 + 60 + 200 + 400 + 12 + 3 * 20 + 2 * (12 + 5 + 10 + 20),
         ),
     ],
 )

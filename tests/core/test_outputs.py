@@ -34,6 +34,7 @@ SMALL = {
     "depth": 3,
     "max_groups": 4,
     "width_multiple": 1,
+    "unit_dropout": 0.0,
 }
 UNTIED = {"tie_tables": False, "tie_projections": False}
 PAIRS = list(itertools.product(MAPS, MAPS))
@@ -112,9 +113,8 @@ def slow(pair: Pair, parameters, tokens, features, targets):
         e_i = reference.clustered_embedding(token, map_parameters, cutoffs[config.map])
         if config.input == "define":
             own = reference.under(parameters, "embedding.unit.")
-            e_i = reference.define_unit(
-                e_i, own, "hgt", "mixer", config.depth, config.max_groups, "gelu", "layer"
-            )
+            form = "released", "hgt", "mixer", config.depth, config.max_groups, "gelu", "layer"
+            e_i = reference.define_unit(e_i, own, *form)
         e_o.append(e_i)
     softmax = reference.under(parameters, "output.")
     log_probs = [

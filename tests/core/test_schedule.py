@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from define.core import reference
-from define.core.schedule import expansion_widths, hierarchical_groups
+from define.core.schedule import cyclic_groups, expansion_widths, hierarchical_groups
 from define.core.unit import UnitConfig
 from define.errors import InputError
 
@@ -33,10 +33,25 @@ def test_groups_halve_and_stop_at_one(N, g_max, expected):
     assert hierarchical_groups(N, g_max) == expected
 
 
+@pytest.mark.parametrize(
+    "N, g_max, expected",
+    [
+        (3, 16, [4, 2, 1]),
+        (7, 16, [2, 1, 16, 8, 4, 2, 1]),
+        (4, 6, [1, 4, 2, 1]),
+        (2, 1, [1, 1]),
+        (1, 8, [1]),
+    ],
+)
+def test_the_released_groups_double_from_the_last_layer_and_begin_again(N, g_max, expected):
+    assert cyclic_groups(N, g_max) == expected
+
+
 def test_groups_are_the_closed_form():
     for N, g_max in itertools.product(range(1, 12), range(1, 70)):
-        expected = reference.groups_of_layers("hgt", N, g_max)[:-1]
-        assert hierarchical_groups(N, g_max) == expected
+        for groups, released in ((hierarchical_groups, False), (cyclic_groups, True)):
+            expected = reference.groups_of_layers("hgt", N, g_max, released)
+            assert groups(N, g_max) == expected
 
 
 def test_widths_grow_to_k_and_split_on_both_sides():

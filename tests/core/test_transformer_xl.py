@@ -358,8 +358,8 @@ def test_initial_values(input):
     assert len(biases) == 2 * (2 + 2)
     assert all((bias == 0).all() for bias in (*biases, output.bias, output.cluster_bias))
     if input == "define":
-        weight = model.embedding.unit.reduce.weight  # Xavier-uniform
-        bound = math.sqrt(6 / (512 + 150))
+        weight = model.embedding.unit.reduce.linear.weight  # Xavier-uniform
+        bound = math.sqrt(6 / (150 + 150 + 150))  # [e_i, x] -> e_o
         assert 0.99 * bound < weight.abs().max() <= bound
 
 

@@ -11,9 +11,13 @@ from define.core.nt_asgd import NTASGD
 from define.core.registry import build_model
 from define.data.streams import bptt_lengths
 from define.launch.compose import compose
+from define.results import journal
 
 SEED, EPOCHS, STREAMS, VALID_STREAMS, TOKENS, BPTT = 3, 2, 8, 4, 1213, 20
 LR, CLIP, DECAY, AR, TAR = 10.0, 0.25, 1.2e-6, 2.0, 1.0
+PARTS = {"embedding.map": "table", "embedding.unit": "unit", "lstm": "context", "output": "output"}
+FACTORS = {"table": (2.0, 0.0), "unit": (0.06, 1e4), "context": (0.5, 1.0), "output": (1.0, 1e5)}
+"""Part -> factors on its learning rate and on its weight decay, which is tiny."""
 OVERRIDES = [f"seed={SEED}", f"optimization.max_epoch={EPOCHS}", "optimizer.nonmono=5"]
 
 
@@ -38,9 +42,13 @@ def run(model, inputs, targets, state) -> tuple:
     return nll, scored, output
 
 
-def train_by_hand(model, corpus) -> list[tuple[float, float]]:
+def train_by_hand(model, corpus, factors) -> list[tuple[float, float]]:
     """Trains `model` in place; returns (train nll, valid nll) of each epoch, nats per token."""
     eos = corpus.eos
+    scaled = [
+        (p, *next(factors[part] for prefix, part in PARTS.items() if name.startswith(prefix)))
+        for name, p in model.named_parameters()
+    ]
     train = columns(corpus.tokens["train"][:TOKENS].tolist(), eos, STREAMS)
     valid = columns(corpus.tokens["valid"].tolist(), eos, VALID_STREAMS)
     losses, update = [], 0
@@ -58,8 +66,8 @@ def train_by_hand(model, corpus) -> list[tuple[float, float]]:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
             with torch.no_grad():
-                for p in model.parameters():
-                    p -= LR * length / BPTT * (p.grad + DECAY * p)
+                for p, rate, decay in scaled:
+                    p -= LR * rate * length / BPTT * (p.grad + DECAY * decay * p)
             state = tuple((h.detach(), c.detach()) for h, c in output.state)
             total += nll.item() * scored
             start, update = start + length, update + 1
@@ -69,16 +77,29 @@ def train_by_hand(model, corpus) -> list[tuple[float, float]]:
     return losses
 
 
-def test_training_is_what_the_recipe_says(train, workplace, corpus, checkpoint_of):
-    assert train(*OVERRIDES, "run.dir=run") == 0
+@pytest.mark.parametrize("factors", [dict.fromkeys(FACTORS, (1.0, 1.0)), FACTORS])
+def test_training_is_what_the_recipe_says(factors, train, workplace, corpus, checkpoint_of):
+    by_part = {
+        key: {part: pair[index] for part, pair in factors.items()}
+        for index, key in enumerate(("lr_factors", "weight_decay_factors"))
+    }
+    overrides = [
+        f"optimization.{key}.{part}={factor}"
+        for key, own in by_part.items()
+        for part, factor in own.items()
+    ]
+    assert train(*OVERRIDES, *overrides, "run.dir=run") == 0
     config = compose(["experiment=table_1c/awd_lstm_define", "scale=smoke"])
     torch.manual_seed(SEED)
     model = build_model(config.model, corpus.types)
-    expected = train_by_hand(model, corpus)
+    expected = train_by_hand(model, corpus, factors)
     record = json.loads((workplace / "run" / "record.json").read_text(encoding="utf-8"))
     found = [(epoch["train"]["nll"], epoch["valid"]["nll"]) for epoch in record["epochs"]]
     for pair in zip(found, expected, strict=True):
         assert pair[0] == pytest.approx(pair[1], rel=1e-5)
+    started = journal.read(workplace / "run" / journal.FILE_NAME)[0]
+    assert {key: started[key] for key in by_part} == by_part
+    assert {key: record["config"]["optimization"][key] for key in by_part} == by_part
     trained = checkpoint_of(workplace / "run")["model"]
     for name, value in model.state_dict().items():
         torch.testing.assert_close(trained[f"core.{name}"], value, rtol=1e-4, atol=1e-5)

@@ -160,13 +160,11 @@ def test_the_paper_scale_is_the_published_recipe(experiment):
     assert parameters(model, 10_000)["total"] == TOTALS[experiment]
 
 
-def recipe(experiment: str) -> DictConfig:
+def recipe(experiment: str, *overrides: str) -> DictConfig:
     """The published recipe, with what all language models of WikiText-103 share checked."""
-    config = compose([f"experiment={experiment}", "scale=paper"])
+    config = compose([f"experiment={experiment}", "scale=paper", *overrides])
     assert config.seed == config.common.seed == 1111
     assert config.run.corpus == "wikitext-103"
-    assert config.optimizer._name == "adam"
-    assert (config.optimizer.adam_betas, config.optimizer.adam_eps) == ("(0.9, 0.999)", 1e-8)
     assert config.optimizer.weight_decay == 0
     assert config.optimization.clip_norm == 0.25
     assert (config.dataset.batch_size, config.dataset.batch_size_valid) == (60, 10)
@@ -175,6 +173,12 @@ def recipe(experiment: str) -> DictConfig:
     assert (config.criterion.ar, config.criterion.tar) == (0, 0)
     assert config.model.tie_tables and config.model.tie_projections
     return config
+
+
+def check_adam(config: DictConfig) -> None:
+    """The Adam of both published recipes for WikiText-103."""
+    assert config.optimizer._name == "define_adam"
+    assert (config.optimizer.adam_betas, config.optimizer.adam_eps) == ("(0.9, 0.999)", 1e-8)
 
 
 @pytest.mark.parametrize(
@@ -187,12 +191,16 @@ def recipe(experiment: str) -> DictConfig:
         ("lstm_r5", 512, 11, "adaptive"),
     ],
 )
-def test_table_1a_at_the_paper_scale_is_merity_et_al_2018a(row, n, depth, io):
+def test_table_1a_at_the_paper_scale_is_the_papers_table_7(row, n, depth, io):
     config = recipe(f"table_1a/{row}")
     model, task = config.model, config.task
-    assert config.optimization.max_epoch == 14
-    # Divided by ten once epoch 12 is done; fairseq takes the last rate for all later epochs.
-    assert list(config.lr_scheduler.lr) == [1e-3] * 12 + [1e-4]
+    assert (config.optimizer._name, config.optimizer.momentum) == ("define_sgd", 0)
+    assert config.optimization.max_epoch == 20
+    schedule = build_lr_scheduler(
+        config.lr_scheduler, build_optimizer(config.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    )
+    rates = [schedule.step_begin_epoch(epoch) for epoch in range(1, 21)]
+    assert rates == [20.0] * 14 + [2.0] * 6
     assert (config.lr_scheduler._name, config.lr_scheduler.force_anneal) == ("fixed", None)
     assert (task.bptt, task.random_bptt, task.scale_lr_by_length) == (140, True, True)
     assert (model.hidden_dim, model.layers) == (1024, 4)
@@ -204,6 +212,34 @@ def test_table_1a_at_the_paper_scale_is_merity_et_al_2018a(row, n, depth, io):
         assert (model.depth, model.expand_dim, model.reduce_dim) == (depth, 1024, n)
 
 
+def sections(config: DictConfig) -> dict:
+    """What a recipe says of everything but the model."""
+    names = ("task", "criterion", "dataset", "optimizer", "optimization", "lr_scheduler")
+    return OmegaConf.to_container(OmegaConf.masked_copy(config, names))
+
+
+@pytest.mark.parametrize("table", ["1b", "4a", "4b", "5", "6a", "6b"])
+def test_the_ablations_have_the_recipe_of_table_1a(table):
+    expected = sections(recipe("table_1a/lstm_r4"))
+    rows = [row for row in ROWS if row.startswith(f"table_{table}/")]
+    assert rows
+    for row in rows:
+        assert sections(compose([f"experiment={row}", "scale=paper"])) == expected
+
+
+def test_merity_et_al_s_recipe_is_an_option_of_table_1a():
+    config = recipe("table_1a/lstm_r3", "recipe/table_1a=merity")
+    check_adam(config)
+    assert config.optimization.max_epoch == 14
+    # Divided by ten once epoch 12 is done; fairseq takes the last rate for all later epochs.
+    assert list(config.lr_scheduler.lr) == [1e-3] * 12 + [1e-4]
+    names = ("model", "task", "criterion", "dataset")
+    merity, paper = (
+        OmegaConf.masked_copy(one, names) for one in (config, recipe("table_1a/lstm_r3"))
+    )
+    assert merity == paper
+
+
 @pytest.mark.parametrize(
     ("row", "n", "define"),
     [("txl_410", 410, False)]
@@ -211,8 +247,10 @@ def test_table_1a_at_the_paper_scale_is_merity_et_al_2018a(row, n, depth, io):
 )
 def test_table_2_at_the_paper_scale_is_dai_et_al_2019(row, n, define):
     config = recipe(f"table_2/{row}")
+    check_adam(config)
     model, d = config.model, 410 if n == 410 else 384
     assert config.optimization.max_update == 200_000
+    assert config.checkpoint.save_interval_updates == 4000
     assert list(config.lr_scheduler.lr) == [2.5e-4]
     scheduler = config.lr_scheduler
     assert (scheduler._name, scheduler.warmup_updates, scheduler.min_lr) == ("cosine", 0, 0)
@@ -240,7 +278,7 @@ def test_table_3_at_the_paper_scale_is_opennmt(row):
     assert config.seed == config.common.seed == 3435
     assert config.run.corpus == "wmt14-en-de"
     assert (config.task.source_lang, config.task.target_lang) == ("en", "de")
-    assert config.optimizer._name == "adam"
+    assert config.optimizer._name == "define_adam"
     assert (config.optimizer.adam_betas, config.optimizer.adam_eps) == ("(0.9, 0.998)", 1e-9)
     assert (config.optimizer.weight_decay, config.optimization.clip_norm) == (0, 0)
     assert config.optimization.max_update == 200_000
@@ -258,7 +296,8 @@ def test_table_3_at_the_paper_scale_is_opennmt(row):
     if row == "transformer_define":
         unit = model.input, model.expand_dim, model.reduce_dim, model.depth
         assert unit == ("define", 1024, 512, 3)
-    assert config.run.translations == {"beam_5": {"beam": 5, "length_penalty": 1.0}}
+    decoding = {"beam": 5, "length_penalty": 1.0, "max_len_b": 100}
+    assert config.run.translations == {"beam_5": decoding}
 
 
 def test_the_rate_of_table_3_is_noam():
@@ -310,18 +349,21 @@ FREE = {
     "table_6a": set(),
     "table_6b": {"without_reduce"},
 }
-"""Table -> what its rows differ in beside the unit and the learning rate."""
+"""Table -> what its rows differ in beside the unit and the learning rates."""
 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("table", TABLES)
-def test_the_rows_of_a_table_differ_in_the_input_and_the_learning_rate_alone(table, scale):
+def test_the_rows_of_a_table_differ_in_the_input_and_the_learning_rates_alone(table, scale):
     shared = []
     for experiment in (name for name in EXPERIMENTS if name.startswith(f"{table}/")):
         config = compose([f"experiment={experiment}", f"scale={scale}"])
         plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
         for section, key in (("optimization", "lr"), ("optimizer", "lr"), ("lr_scheduler", "lr")):
             del plain[section][key]
+        del plain["optimization"]["lr_factors"]
+        own = plain["optimizer"]
+        plain["optimizer"] = {k: v for k, v in own.items() if not k.startswith("lr_factor_")}
         del plain["run"], plain["checkpoint"]["save_dir"]
         free = UNIT | FREE[table]
         plain["model"] = {k: v for k, v in plain["model"].items() if k not in free}

@@ -8,6 +8,8 @@ OPTIONS = [
     "optimization.max_epoch=3",
     "optimizer.nonmono=0",
     "criterion.ar=1.5",
+    "optimization.lr_factors.unit=0.06",
+    "optimization.weight_decay_factors.table=0",
 ]
 
 # The same run in fairseq's own flags; booleans that are off are left out.
@@ -18,8 +20,9 @@ FLAGS = """
     --scale-lr-by-length
     --criterion define_language_modeling --ar 1.5 --tar 1.0
     --arch define_awd_lstm --input define --map-dim 16 --expand-dim 64 --reduce-dim 32 --depth 3
-    --max-groups 4 --hidden-dim 32 --layers 3
+    --max-groups 2 --hidden-dim 32 --layers 3
     --optimizer define_nt_asgd --nonmono 0 --lr 10 --lr-scheduler fixed --clip-norm 0.25
+    --lr-factor-unit 0.06 --weight-decay-factor-table 0
     --max-epoch 3 --batch-size 8 --batch-size-valid 4
 """
 

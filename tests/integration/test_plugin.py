@@ -13,7 +13,9 @@ from define.criterions.language_modeling import LanguageModelingCriterion
 from define.models.awd_lstm import AWDLSTMModel, LSTMModel
 from define.models.transformer import DefineTransformer
 from define.models.transformer_xl import TransformerXLModel
+from define.optim.adam import DefineAdam
 from define.optim.nt_asgd import FairseqNTASGD
+from define.optim.sgd import DefineSGD
 from define.tasks.language_modeling import StreamLanguageModelingTask
 from define.tasks.translation import DefineTranslationTask
 
@@ -27,7 +29,7 @@ def entries() -> list:
         TASK_REGISTRY["define_language_modeling"],
         TASK_REGISTRY["define_translation"],
         CRITERION_REGISTRY["define_language_modeling"],
-        OPTIMIZER_REGISTRY["define_nt_asgd"],
+        *(OPTIMIZER_REGISTRY[f"define_{name}"] for name in ("nt_asgd", "adam", "sgd")),
     ]
 
 
@@ -39,7 +41,7 @@ def test_the_registry_entries_are_our_classes():
         StreamLanguageModelingTask,
         DefineTranslationTask,
         LanguageModelingCriterion,
-        FairseqNTASGD,
+        *(FairseqNTASGD, DefineAdam, DefineSGD),
     ]
 
 

@@ -27,6 +27,15 @@ TRANSFORMER_XL = [
     "model.cutoffs=[20,30,40]",
     "optimization.max_update=24",
 ]
+SGD = [
+    "experiment=table_1a/lstm_r3",
+    "model.cutoffs=[20,30,40]",
+]
+BY_PART = [
+    "optimization.lr_factors.unit=0.06",
+    "optimization.lr_factors.table=2.5",
+    "optimization.weight_decay_factors.context=3",
+]
 MID_EPOCH = [f"checkpoint.save_interval_updates={SAVE_EVERY}"]
 RUNS = {
     "nt_asgd": NT_ASGD,
@@ -34,6 +43,9 @@ RUNS = {
     "adamw": ADAMW,
     "adamw_mid_epoch": ADAMW + MID_EPOCH,
     "transformer_xl_mid_epoch": TRANSFORMER_XL + MID_EPOCH,
+    "nt_asgd_by_part": NT_ASGD + MID_EPOCH + BY_PART,
+    "adamw_by_part": ADAMW + MID_EPOCH + BY_PART,
+    "sgd_by_part": SGD + MID_EPOCH + BY_PART,
 }
 
 
@@ -82,6 +94,11 @@ def switch_of(left: dict) -> int:
         ("adamw_mid_epoch", False, 5 * SAVE_EVERY + 1),
         ("transformer_xl_mid_epoch", False, SAVE_EVERY + 2),
         ("transformer_xl_mid_epoch", False, 3 * SAVE_EVERY + 2),
+        ("nt_asgd_by_part", False, SAVE_EVERY + 2),
+        ("nt_asgd_by_part", True, -1),
+        ("nt_asgd_by_part", True, 2),
+        ("adamw_by_part", False, 5 * SAVE_EVERY + 1),
+        ("sgd_by_part", False, 3 * SAVE_EVERY + 2),
     ],
 )
 def test_resumed_is_uninterrupted(

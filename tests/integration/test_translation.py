@@ -172,11 +172,21 @@ def test_interrupted_while_it_translates(
     assert_same(outcome(workplace / "run"), uninterrupted)
 
 
+def test_factors_are_refused_where_parameters_are_flattened(pair_corpus, workplace, capsys):
+    factor = "optimization.lr_factors.unit=0.5"
+    assert main([*RUN, "common.fp16=true", factor, "run.dir=run"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("define: lr_factor_unit = 0.5 needs parameters that are marked by part")
+    assert error.count("\n") == 1
+    assert not (workplace / "run").exists()
+
+
 # fairseq's own commands.
 
 FLAGS = """
     --task define_translation --save-dir checkpoints --seed 1 --num-workers 0
-    --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --optimizer adam --lr 0.01
+    --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --optimizer define_adam --lr 0.01
+    --lr-factor-unit 0.5 --lr-factor-context 0
     --max-tokens 512 --max-update 9 --no-epoch-checkpoints --dropout 0.2
     --model-dim 16 --inner-dim 32 --heads 2 --encoder-layers 1 --decoder-layers 2
 """
@@ -216,6 +226,10 @@ def test_fairseq_train_and_generate(name, pair_corpus, workplace, capsys, monkey
     assert (section["_name"], section["dropout"], section["decoder_layers"]) == (name, 0.2, 2)
     assert (section["input"] == "table") == ("plain" in name)
     assert checkpoint["optimizer_history"][-1]["num_updates"] == 9
+    groups = checkpoint["last_optimizer_state"]["param_groups"]
+    assert {group.get("lr_factor") for group in groups} == (
+        {None, 1.0, 0.0} if "plain" in name else {None, 1.0, 0.0, 0.5}
+    )
 
     folds, fold = [], DefineEmbedding.cache
     monkeypatch.setattr(DefineEmbedding, "cache", lambda self: folds.append(1) or fold(self))

@@ -163,6 +163,28 @@ STUDY = [
 ]
 
 
+def test_the_rate_of_a_part_is_searched(workplace):
+    key = "optimization.lr_factors.unit"
+    code, outcome = searched(
+        *("search", *TRAINED, "optimization.max_epoch=2", "--name", "parts", "--trials", "2"),
+        *("--sampler", "random", "--space", f"{key}=log(0.01,1)", "--json"),
+    )
+    folder = workplace / "runs" / "search" / "parts"
+    assert code == 0
+    found = {}
+    for number in (0, 1):
+        record = records.read(folder / f"trial_{number}" / records.FILE_NAME)
+        factor = record.config["optimizer"]["lr_factor_unit"]
+        assert factor == outcome["trials"][number]["setting"][key] and 0.01 <= factor <= 1
+        found[factor] = record.final["valid"]["ppl"]
+    assert len(set(found.values())) == 2
+    assert {frozenset(trial.setting) for trial in read_search(folder)} == {
+        frozenset({"optimization.lr", key})
+    }
+    best = min(found, key=found.get)
+    assert outcome["command"].endswith(f" {key}={best}")
+
+
 def validated(folder: Path, number: int) -> list[dict]:
     events = journal.read(folder / f"trial_{number}" / journal.FILE_NAME)
     return journal.curve(events, "validated")

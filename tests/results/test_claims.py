@@ -1,6 +1,7 @@
 """The paper's claims: verdicts by hand-computed intervals, one seed, several pairs, margins."""
 
 import csv
+import html
 import io
 import json
 import math
@@ -54,7 +55,8 @@ def test_two_seeds_against_the_closed_form(runs):
     answer = _answer(found, "concatenation_beats_residual", "6a")
     assert text(answer) == text(answer.pairs[0]) == "undecided"
     found = runs("6a", define=(100.0, 100.0), residual=(88.0, 86.0))
-    assert text(_answer(found, "concatenation_beats_residual", "6a")) == "no"
+    answer = _answer(found, "concatenation_beats_residual", "6a")
+    assert (answer.verdict, answer.limit) == ("no", "one rate")
 
 
 def test_three_seeds_against_the_closed_form(runs):
@@ -106,10 +108,10 @@ def test_without_runs_every_claim_is_not_run_at_paper_scale():
     ("shuffled", "expected"),
     [
         ((110.0, 111.0, 112.0), "yes"),
-        ((90.0, 91.0, 92.0), "undecided (1 yes, 1 no)"),
-        ((100.0, 103.0, 101.0), "undecided (1 yes, 1 undecided)"),
-        ((110.0,), "undecided (1 yes, 1 undecided)"),
-        ((), "undecided (1 yes, 1 not run)"),
+        ((90.0, 91.0, 92.0), "undecided (1 yes; 1 not at this budget, with one rate)"),
+        ((100.0, 103.0, 101.0), "undecided (1 yes; 1 undecided)"),
+        ((110.0,), "undecided (1 yes; 1 undecided)"),
+        ((), "undecided (1 yes; 1 not run)"),
     ],
 )
 def test_several_pairs_have_to_agree(runs, shuffled, expected):
@@ -120,7 +122,7 @@ def test_several_pairs_have_to_agree(runs, shuffled, expected):
 
 def test_pairs_that_are_all_worse_say_no_and_all_of_one_seed_say_so(runs):
     found = runs("4a", hgt=(130.0, 131.0), glt=(100.0, 101.0), glt_shuffle=(90.0, 91.0))
-    assert text(_answer(found, "hgt_beats_glt", "4a")) == "no"
+    assert _answer(found, "hgt_beats_glt", "4a").verdict == "no"
     found = runs("1a", lstm_r3=(9.0,), lstm_r4=(8.0,), lstm_r5=(7.0,))
     assert text(_answer(found, "depth_helps", "1a")) == "undecided (one seed)"
 
@@ -143,7 +145,7 @@ def test_a_match_allows_for_a_margin(runs, first, margin, expected):
     found = runs("4b", define=first)  # mer shows this run
     answer = _answer(found, "reduce_is_free", "6b", margin=margin)
     assert answer.pairs[0].margin == pytest.approx(100 * margin) and answer.margin == margin
-    assert text(answer) == expected
+    assert answer.verdict == expected and answer.reason == ""
 
 
 def test_the_margin_is_a_share_of_the_seeds_that_are_compared(runs):
@@ -174,13 +176,133 @@ def test_a_match_with_fewer_parameters_needs_them(tmp_path, put):
 
     assert text(answer(linear=501)) == "yes"
     assert answer(linear=501).pairs[0].parameters == (1_640_500, 1_640_501)
-    assert text(answer(linear=500)) == "no (not fewer parameters)"
+    assert text(answer(linear=500)) == "not at this size (not fewer parameters)"
     notes = claims._section_grid([answer(linear=501)]).notes
     assert notes == [
         "HGT matches Linear if the interval ends less than 0.90 to the worse, 1 % of the mean of "
         "Linear.",
         "Parameters of ours: HGT 1,640,500, Linear 1,640,501.",
     ]
+
+
+RATES = {"table": 1.0, "unit": 0.06, "context": 0.25, "output": 1.0}
+
+
+def _losses(folder, put, factors, scale="mini", **values):
+    """Records of a DeFINE that is certainly worse, and of the plain model, each with factors."""
+    for row, ppl, of_row in zip(("lstm_r3", "lstm_r2"), (110.0, 100.0), factors, strict=True):
+        config = {"optimization": {"lr_factors": of_row} if of_row else {}}
+        for seed in (1, 2):
+            run = {"table": "1a", "row": row, "seed": seed, "data": "wikitext-2", "scale": scale}
+            put(folder, **run, test_ppl=ppl + seed, config=config, **values)
+    return records.find([folder])
+
+
+@pytest.mark.parametrize(
+    ("scale", "factors", "limit", "expected"),
+    [
+        ("mini", (None, None), "one rate", "not at this budget, with one rate"),  # old records
+        ("mini", (dict.fromkeys(RATES, 1.0),) * 2, "one rate", "not at this budget, with one rate"),
+        ("smoke", ({"unit": 1}, None), "one rate", "not at this budget, with one rate"),
+        ("mini", (RATES, RATES), "budget", "not at this budget"),
+        ("mini", (RATES, None), "budget", "not at this budget"),  # not all runs had one rate
+        ("mini", ({"unit": 0.06}, None), "budget", "not at this budget"),
+        ("paper", (None, None), "", "no"),
+        ("paper", (RATES, RATES), "", "no"),
+    ],
+)
+def test_a_no_says_no_more_than_its_budget_and_its_rates_allow(
+    tmp_path, put, scale, factors, limit, expected
+):
+    found = answers(_losses(tmp_path, put, factors, scale), tables=["1a"])
+    answer = found[0]
+    assert answer.claim.id == "define_helps"
+    assert (answer.verdict, answer.limit, text(answer)) == ("no", limit, expected)
+    (pair,) = answer.pairs
+    assert (pair.verdict, pair.limit, text(pair)) == ("no", limit, expected)
+    entry = json.loads(claims.FORMATS["json"](found))[0]
+    assert (entry["verdict"], entry["limit"], entry["answer"]) == ("no", limit, expected)
+    for name, form in claims.FORMATS.items():
+        cells = {
+            "csv": [f',no,{limit},,"{expected}",', f",no,{limit},,{expected},"],
+            "json": [f'"answer": "{expected}"'],
+            "markdown": [f" {expected} |"],
+            "latex": [f"& {expected} " + "\\\\", f"& {expected} &"],
+            "html": [f"<td>{expected}</td>"],
+            "terminal": [f" {expected}\n", f" {expected} "],
+        }[name]
+        assert any(cell in form(found) for cell in cells), name
+
+
+def test_of_several_pairs_the_one_that_says_least_limits_the_no(tmp_path, put):
+    rates = {"hgt": None, "glt": None, "glt_shuffle": RATES}
+    for row, factors in rates.items():
+        ppl = 130.0 if row == "hgt" else 90.0
+        for seed in (1, 2):
+            config = {"optimization": {"lr_factors": factors}}
+            put(tmp_path, table="4a", row=row, seed=seed, test_ppl=ppl + seed, config=config)
+    answer = _answer(records.find([tmp_path]), "hgt_beats_glt", "4a")
+    assert [pair.limit for pair in answer.pairs] == ["one rate", "budget"]
+    assert text(answer) == "not at this budget, with one rate"
+
+
+def test_only_the_seeds_that_are_compared_tell_the_rates(tmp_path, put):
+    found = _losses(tmp_path, put, (None, None))
+    config = {"optimization": {"lr_factors": RATES}}
+    run = {"table": "1a", "row": "lstm_r3", "data": "wikitext-2", "config": config}
+    put(tmp_path, seed=3, **run)
+    found = records.find([tmp_path])
+    assert _answer(found, "define_helps", "1a").limit == "one rate"
+    put(tmp_path, seed=2, test_ppl=112.0, **run)
+    found = records.find([tmp_path])
+    assert _answer(found, "define_helps", "1a").limit == "budget"
+
+
+def test_the_budget_is_that_of_the_text_that_was_trained_on(tmp_path, put):
+    for row, tokens in (("lstm_r3", 0), ("lstm_r2", 300_000)):
+        config = {"task": {"train_tokens": tokens}}
+        put(tmp_path, table="1a", row=row, data="wikitext-2", config=config)
+    answer = _answer(records.find([tmp_path]), "define_helps", "1a")
+    # 15,000 tokens/s for 600 s, on 929,589 tokens or on 300,000 of them.
+    expected = "budget: 1,980 updates, 9.68 to 30.00 passes over 300,000 / 929,589 training tokens"
+    assert claims.stated(answer) == [expected]
+
+
+def test_search_trials_are_counted_once_where_they_are_on_record(tmp_path, put):
+    found = _losses(tmp_path / "runs", put, (None, None))
+
+    def trial(number, row, **values):
+        folder = tmp_path / "runs" / "search" / "rates" / f"trial_{number}"
+        record = put(tmp_path / "made", table="1a", row=row, data="wikitext-2", **values)
+        plain = json.loads(record.read_text())
+        plain["final"] and plain["final"].pop("test")
+        for target in (folder, tmp_path / "copy" / "search" / folder.name):
+            records.write(target / "record.json", plain)
+
+    trial(0, "lstm_r3")
+    trial(1, "lstm_r3", status="pruned")
+    trial(2, "lstm_r3", status="running")
+    trial(3, "lstm_r2", scale="smoke")
+    records.write(  # a run that was scored on the test set
+        tmp_path / "runs" / "search" / "earlier" / "record.json",
+        json.loads((tmp_path / "runs/table_1a/lstm_r2/mini/seed_1/record.json").read_text()),
+    )
+    trials = records.find_trials([tmp_path / "runs", tmp_path / "copy"])
+    assert len(trials) == 3
+    answer = _answer(found, "define_helps", "1a", trials=trials)
+    assert answer.trials == {"lstm_r3": 2, "lstm_r2": 0}
+    assert claims.stated(answer)[1] == "search trials on record: 2 for R3, none for the others"
+    assert _answer(found, "define_helps", "1a").trials == {}
+
+
+def test_the_papers_one_seed_stands_beside_its_answers(runs):
+    one_seed = "The paper's own runs have one seed each, so its differences have no intervals."
+    found = runs("1a", lstm_r2=(110.0, 111.0), lstm_r3=(100.0, 101.0))
+    shown = answers(found, tables=["1a"])
+    for name in ("terminal", "markdown", "html"):
+        assert one_seed in html.unescape(claims.FORMATS[name](shown))
+    chapter = claims.chapter("1a", found, None, claims.MARGIN, ())
+    assert chapter.count(one_seed) == 1
 
 
 def test_rows_that_show_another_tables_run_are_paired(runs):
@@ -227,16 +349,19 @@ def test_sections_are_answered_apart(tmp_path, put):
 def test_grids_name_every_answer_and_every_pair(runs):
     found = answers(runs("1a", lstm_r2=(110.0, 111.0), lstm_r3=(100.0, 101.0)))
     summary, *sections = grids(found)
-    assert summary.title == "The paper's claims" and summary.notes == claims.RULE
+    assert summary.title == "The paper's claims"
+    assert summary.notes[: len(claims.RULE)] == list(claims.RULE)
     assert len(summary.rows) == len(found)
     assert summary.rows[0] == [
         "Does DeFINE help at equal n?", "1a", "mini", "wikitext-2", "yes", "yes",
+        "1,980 updates, 9.68 passes",
     ]  # fmt: skip
     titles = [section.title for section in sections]
     assert titles[0] == "Table 1a, scale mini, data wikitext-2: the paper's claims, by test_ppl"
     assert len(titles) == 1  # the other tables were not run
     assert [line[:1] + line[2:] for line in sections[0].rows] == [
         ["Does DeFINE help at equal n?", "", "", "yes", "yes"],
+        ["  budget: 1,980 updates, 9.68 passes over 929,589 training tokens", "", "", "", ""],
         ["  R3 less R2", "[-10.00, -10.00]", "2", "-3.70", "yes"],
         ["Does depth N help?", "", "", "yes", "not run"],
         ["  R4 less R3", "-", "0", "-3.16", "not run"],
@@ -261,13 +386,19 @@ def test_formats(runs):
         "margin": None,
         "paper": "yes",
         "verdict": "yes",
+        "limit": "",
         "reason": "",
+        "answer": "yes",
+        "budgets": [{"updates": 1980, "passes": 9.68, "train_tokens": 929_589}],
+        "trials": {},
         "pairs": [
             {
                 "first": "lstm_r3",
                 "second": "lstm_r2",
                 "verdict": "yes",
+                "limit": "",
                 "reason": "",
+                "answer": "yes",
                 "mean": -10.5,
                 "std": pytest.approx(math.sqrt(0.5)),
                 "n": 2,

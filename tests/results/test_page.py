@@ -115,6 +115,10 @@ def test_claims_are_answered_where_the_runs_are(tags):
     assert "Does DeFINE help at equal n? the paper yes Table 1a mini, wikitext-2 yes" in claims
     assert "Is the reduce step free? the paper yes Table 6b" in claims
     assert "The differences behind each answer" in claims
+    budget = "budget: 1,980 updates, 9.68 passes over 929,589 training tokens"
+    assert f"Table 1a mini, wikitext-2 yes {budget}" in claims
+    for caveat in published.caveats(published.names()):
+        assert claims.count(caveat) == 1
 
 
 def test_sizes_come_from_the_models_of_the_papers_size(tags):

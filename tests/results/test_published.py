@@ -187,3 +187,17 @@ def test_unknown_table_is_refused_with_the_known_ones():
 def test_contradictions_belong_to_tables():
     assert published.contradictions("1c") == []
     assert any("sign" in text for text in published.contradictions("6b"))
+
+
+def test_the_caveats_numbers_are_those_of_the_table():
+    one_seed, opennmt = published.caveats(["3"])
+    assert published.caveats(["1a", "5"]) == [one_seed] and "one seed each" in one_seed
+    bleu = {row.row: row.metrics for row in published.table("3")}
+    for name in ("newstest2014", "newstest2017"):
+        ours, theirs, define = (
+            bleu[row][f"{name}_bleu"]
+            for row in ("transformer", "transformer_opennmt", "transformer_define")
+        )
+        assert f"{ours} against {theirs} on {name}" in " ".join(opennmt.split())
+        assert round(theirs - ours) == 2 and abs(define - theirs) < 0.2
+        assert str(define) in opennmt

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from define.errors import InputError
-from define.files import hold
-from define.results import records
+from define.files import hold, write_json
+from define.results import records, steps
 
 
 def test_written_record_is_read_back(tmp_path, make_record, put):
@@ -67,6 +67,7 @@ def _set(record, path, value):
         (("table",), "", "field 'table' is empty"),
         (("final",), None, "field 'final' is null though the run is finished"),
         (("final",), {}, "field 'final.valid' is missing"),
+        (("provenance", "data", "tokens", "train"), 0, "data.tokens' has no training tokens"),
         (("final", "test", "scored_tokens"), 78_669, "final.test.scored_tokens' is 78669, but"),
         (("final", "test", "scored_tokens"), 0, "final.test.scored_tokens' is 0"),
         (("final", "test", "ppl"), 58.8, r"final.test.ppl' is 58.8, but exp\(nll\) is 116"),
@@ -322,6 +323,18 @@ def test_duplicates_prefer_finished_then_the_first_folder(tmp_path, put):
     assert found[3].status == "interrupted"
     found = {record.seed: record for record in records.find([second, first])}
     assert found[1].metrics["test_ppl"] == 201.0
+
+
+def test_superseded_results_count_only_where_their_folder_is_named(tmp_path, put, make_step):
+    put(tmp_path / "table_1c", test_ppl=99.0)
+    put(tmp_path / "one_rate" / "table_1c", test_ppl=111.0)  # another result of the same run
+    put(tmp_path / "one_rate" / "table_1c" / "search" / "trial_1", row="awd_lstm_define")
+    write_json(tmp_path / "one_rate" / "table_1a" / "steps" / "lstm_r2.json", make_step())
+    assert [record.metrics["test_ppl"] for record in records.find([tmp_path])] == [99.0]
+    assert steps.find([tmp_path]) == {} and records.find_trials([tmp_path]) == []
+    for named in (tmp_path / "one_rate", tmp_path / "one_rate" / "table_1c"):
+        assert [record.metrics["test_ppl"] for record in records.find([named])] == [111.0]
+    assert list(steps.find([tmp_path / "one_rate"])) == ["1a"]
 
 
 def test_runs_on_two_corpora_are_no_duplicates(tmp_path, put):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from define.errors import InputError
-from define.results import journal
+from define.results import journal, published
 from define.results.report import write_report
 
 
@@ -252,6 +252,8 @@ def test_a_table_of_translations_is_reported(here, translation_runs):
     assert _cells(text, "Runs")[0][:5] == ["Transformer", "1", "finished", "11.10", "10.50"]
     assert "\nPerplexity and tokens are those of target subwords.\n" in text
     assert text.count("Transformer (authors' run)") == 1  # beside the paper's number
+    caveats = published.caveats(["3"])
+    assert len(caveats) == 2 and all(caveat in text for caveat in caveats)
 
 
 def test_the_headlines_hypotheses_are_kept_with_the_record(here, translation_runs):

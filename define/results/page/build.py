@@ -60,7 +60,7 @@ def page(
     ).get_template(TEMPLATE)
     return template.render(
         tables=tables,
-        claims=_claims(claims.answers(found, scales)),
+        claims=_claims(claims.answers(found, scales, trials=records.find_trials(folders))),
         facts=_facts(shown, tables),
         period=environment.period(shown),
         scales=_scales(tables),
@@ -89,14 +89,15 @@ def _claims(answers: Sequence[claims.Answer]) -> dict[str, Any]:
                     "section": f"{answer.scale}, {answer.data}",
                     "verdict": answer.verdict,
                     "text": claims.text(answer),
+                    "stated": claims.stated(answer),
                 }
                 for answer in of_claim
             ],
         }
         for of_claim in by_claim.values()
     ]
-    _, *behind = claims.grids(answers)
-    return {"asked": asked, "rule": claims.RULE, "behind": [markup(grid) for grid in behind]}
+    summary, *behind = claims.grids(answers)
+    return {"asked": asked, "rule": summary.notes, "behind": [markup(grid) for grid in behind]}
 
 
 def _facts(shown: Sequence[RunRecord], tables: Sequence[Table]) -> list[tuple[str, str]]:

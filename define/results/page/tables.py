@@ -18,7 +18,7 @@ from define.results.render import ABSENT, number
 from define.results.steps import StepRecord
 
 SCALES = {
-    "paper": "the published recipe to the letter",
+    "paper": "the published recipe",
     "mini": "the same comparison on real data, minutes for each row on two CPU cores",
     "smoke": "seconds; shows that everything works, its numbers mean nothing",
 }

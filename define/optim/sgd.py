@@ -1,0 +1,39 @@
+"""torch's SGD with a rate per part, and with a typed config that Hydra can fill."""
+
+from dataclasses import dataclass, field
+
+import torch
+from fairseq.optim import register_optimizer
+from omegaconf import II
+
+from define.optim.by_part import ByPart, FactorFields, groups_by_part
+
+
+@dataclass
+class DefineSGDConfig(FactorFields):
+    momentum: float = field(default=0.0, metadata={"help": "momentum factor"})
+    weight_decay: float = field(
+        default=0.0, metadata={"help": "weight decay", "argparse_alias": "--wd"}
+    )
+    lr: list[float] = II("optimization.lr")
+
+
+@register_optimizer("define_sgd", dataclass=DefineSGDConfig)
+class DefineSGD(ByPart):
+    """The same steps as fairseq's `sgd`."""
+
+    def __init__(self, cfg: DefineSGDConfig, params):
+        super().__init__(cfg)
+        self._optimizer = torch.optim.SGD(groups_by_part(cfg, params), **self.optimizer_config)
+
+    @property
+    def optimizer_config(self) -> dict:
+        return {
+            "lr": self.cfg.lr[0],
+            "momentum": self.cfg.momentum,
+            "weight_decay": self.cfg.weight_decay,
+        }
+
+    @property
+    def supports_flat_params(self) -> bool:
+        return True
