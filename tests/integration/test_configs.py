@@ -291,6 +291,7 @@ def test_table_3_at_the_paper_scale_is_opennmt(row):
     assert (model.encoder_layers, model.decoder_layers) == (6, 6)
     assert (model.dropout, model.attention_dropout, model.activation_dropout) == (0.1, 0.1, 0.1)
     assert (model.share, model.pre_norm, model.output_bias) == ("none", True, True)
+    assert model.init == "glorot"
     n = 512 if row == "transformer" else 128
     assert (model.map, model.map_dim) == ("standard", n)
     if row == "transformer_define":
