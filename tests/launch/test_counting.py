@@ -29,6 +29,22 @@ def test_context_and_io_are_the_published_columns_to_the_last_digit(table):
             assert row["exact"]["total"], row["row"]
 
 
+@pytest.mark.parametrize("n, projected", [(64, True), (384, False)])
+@pytest.mark.parametrize("projections, matrices", [("clusters", 4), ("one", 2), ("none", 4)])
+def test_projections_of_table_2_in_closed_form(n, projected, projections, matrices):
+    """Table, biases, three entries of clusters in the head, and an n x d matrix per projection."""
+    types, d = 267_735, 384
+    row, g_max = f"experiment=table_2/txl_{n}_define", "model.max_groups=8"
+    config = compose([row, "scale=paper", g_max, f"model.projections={projections}"])
+    counts = parameters(config.model, types)
+    entries = 3 * (n + 1)
+    assert counts["io"] == types * n + types + entries + projected * matrices * n * d
+    assert counts["context"] == 36_250_420
+    model = build(config.model, types)
+    assert model.embedding.unit.config.n == (n if projections == "none" else d)
+    assert model.embedding.embedding_dim == d
+
+
 @pytest.mark.parametrize("table", ["1a", "1c", "2", "3", "4a", "4b", "5", "6a", "6b"])
 def test_no_other_g_max_brings_the_total_nearer_to_the_published_one(table):
     rows = [row for row in count(table) if row["kind"] == "paper" and row["computed"]["define"]]
