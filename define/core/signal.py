@@ -28,9 +28,9 @@ class InputSignal:
         skip_shares: by layer, for those that read e_i again, as `skip_share`; "output" is the
             released unit's last one.
         grad_e_i: the norm of the gradient at e_i for a random gradient of norm 1 at e_o, mean over
-            tokens: 1 for orthonormal rows, and without a unit. With LayerNorm and GELU in the
-            paper's formula it is 12 to 17 for n 256, N 3 and groups of 8 features, but 40 to 90
-            where a group of the first layer has a single one (Table 1c, R5).
+            tokens: 1 for a rotation, and without a unit. With LayerNorm and GELU in the paper's
+            formula it is 12 to 17 for n 256, N 3 and groups of 8 features, but 40 to 90 where a
+            group of the first layer has a single one (Table 1c, R5).
         cosine: mean cosine between e_o of two different tokens.
         effective_rank: as `effective_rank`, of e_o.
     """

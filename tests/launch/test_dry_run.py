@@ -56,7 +56,7 @@ def test_a_projection_before_a_shared_output_is_the_target_s():
 
 
 def test_products_of_a_unit_are_its_weights():
-    config = composed("transformer_define", "model.unit_norm=none")
+    config = composed("transformer_define", "model.unit=text")
     section = {key: config.model[key] for key in ("map_dim", "expand_dim", "reduce_dim")}
     assert section == {"map_dim": 8, "expand_dim": 32, "reduce_dim": D}
     plain = products(composed("transformer"), V)

@@ -135,7 +135,7 @@ def test_slurm_s_dry_run_needs_no_cluster(workplace, capsys):
     ("overrides", "sentence"),
     [
         (["experiment=table_9/x"], "no 'table_9' in experiment; take one of table_1a, table_1b,"),
-        (["experiment=table_4a/x"], "take one of glt, glt_shuffle, hgt, linear\n"),
+        (["experiment=table_4a/x"], "take one of glt, glt_shuffle, hgt, linear, linear_text\n"),
         ([f"{ROWS}", SMOKE], f"{ROWS} has several values; train them with `define train -m`"),
         ([ROW, "optimization.lr"], "'optimization.lr' is no override; write KEY=VALUE"),
     ],

@@ -124,10 +124,10 @@ def test_terminal_marks_what_is_exact_and_gives_the_units_difference_in_millions
     )
 
 
-def test_notes_say_what_the_mark_means_and_how_g_max_was_chosen(command):
+def test_notes_say_what_the_mark_means_and_what_g_max_leaves(command):
     text = " ".join(command("--table", "2").split())
     assert "=: ours, rounded to the digits that the paper prints" in text
-    assert "gives no g_max; each row has the one that brings our total nearest" in text
+    assert "gives no g_max; each table has one, with at least 8 features in a group." in text
     assert "(k + n) m + n^2 + 12,000" in text
     assert (
         "Every part of Transformer-XL (128) is exact; the paper's total is the sum of its rounded "
