@@ -27,6 +27,7 @@ examples:
   define prepare multi30k                       captions in English and German (2 MB), to translate
   define prepare multi30k --subwords 8000       with 8,000 subwords instead of 6,000
   define prepare wmt14-en-de                    download 1.7 GB; 4.5 million pairs
+  define prepare wmt14-en-de --max-length 50    train on pairs of up to 50 subwords a side
 """
 
 
@@ -67,6 +68,13 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
         metavar="N",
         help="how many subwords to learn for a parallel corpus (default: the corpus's own number)",
     )
+    parser.add_argument(
+        "--max-length",
+        type=int,
+        metavar="N",
+        help="drop training pairs with a side longer than N subwords, of a parallel corpus "
+        "(default: no limit but the corpus's own)",
+    )
     parser.add_argument("--force", action="store_true", help="prepare again what is already there")
     parser.add_argument("--quiet", action="store_true", help="no progress bars and no summary")
     parser.set_defaults(run=run)
@@ -77,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     """Prepares the corpus and prints what it is, its licence and its counts.
 
     Raises:
-        InputError: `--subwords` is not positive, or the corpus has no subwords.
+        InputError: `--subwords` or `--max-length` is not positive, or the corpus has no subwords.
     """
     spec = (REGISTRY | PAIRS)[args.name]
     if not args.quiet:
@@ -89,17 +97,21 @@ def run(args: argparse.Namespace) -> int:
         "force": args.force,
     }
     output = Path(args.output, args.name)
+    asked = {"--subwords": args.subwords, "--max-length": args.max_length}
+    for option, value in asked.items():
+        if value is not None and args.name not in PAIRS:
+            raise InputError(
+                f"{option} is for parallel corpora ({', '.join(PAIRS)}), but the tokens of "
+                f"{args.name} are words; leave it out."
+            )
+        if value is not None and value < 1:
+            raise InputError(f"{option} is {value}, but must be at least 1.")
     if args.name in PAIRS:
-        if args.subwords is not None and args.subwords < 1:
-            raise InputError(f"--subwords is {args.subwords}, but must be at least 1.")
-        corpus = prepare_pairs(args.name, output, pieces=args.subwords, **options)
-    elif args.subwords is None:
-        corpus = prepare(args.name, output, **options)
-    else:
-        raise InputError(
-            f"--subwords is for parallel corpora ({', '.join(PAIRS)}), but the tokens of "
-            f"{args.name} are words; leave it out."
+        corpus = prepare_pairs(
+            args.name, output, pieces=args.subwords, max_length=args.max_length, **options
         )
+    else:
+        corpus = prepare(args.name, output, **options)
     if not args.quiet:
         print(*(_pair_counts if args.name in PAIRS else _counts)(corpus), sep="\n")
         print(f"Prepared in {corpus.folder}")

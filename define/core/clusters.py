@@ -38,15 +38,20 @@ def new_tables(edges: Sequence[int], widths: Sequence[int]) -> nn.ParameterList:
     )
 
 
-def new_projections(widths: Sequence[int], dim: int) -> nn.ParameterDict:
-    """A bias-free projection (dim, width) per cluster that needs one, drawn Xavier-uniformly."""
-    return nn.ParameterDict(
-        {
-            str(i): nn.init.xavier_uniform_(torch.empty(dim, width))
-            for i, width in enumerate(widths)
-            if width != dim
-        }
-    )
+def new_projections(widths: Sequence[int], dim: int, one: bool = False) -> nn.ParameterDict:
+    """A bias-free projection (dim, width) per cluster that needs one, drawn Xavier-uniformly.
+
+    Args:
+        one: clusters, of one width then, share one parameter; each has it under its own name.
+    """
+    projections = {
+        str(i): nn.Parameter(nn.init.xavier_uniform_(torch.empty(dim, width)))
+        for i, width in enumerate(widths)
+        if width != dim
+    }
+    if one and projections:
+        projections = dict.fromkeys(projections, projections["0"])
+    return nn.ParameterDict(projections)
 
 
 class ClusteredEmbedding(nn.Module):
@@ -61,14 +66,17 @@ class ClusteredEmbedding(nn.Module):
         edges: where clusters begin and end, from `cluster_edges`.
         widths: width of each cluster's table.
         dim: dimension of the result.
+        one_projection: all clusters share one projection; their widths must be equal.
     """
 
-    def __init__(self, edges: Sequence[int], widths: Sequence[int], dim: int):
+    def __init__(
+        self, edges: Sequence[int], widths: Sequence[int], dim: int, one_projection: bool = False
+    ):
         super().__init__()
         self.num_embeddings, self.embedding_dim = edges[-1], dim
         self.edges = list(edges)
         self.tables = new_tables(edges, widths)
-        self.projections = new_projections(widths, dim)
+        self.projections = new_projections(widths, dim, one_projection)
 
     def forward(self, tokens: Tensor) -> Tensor:
         flat = tokens.flatten()

@@ -14,6 +14,17 @@ from define.errors import InputError
 INPUTS = ("table", "linear", "mlp", "define")
 MAPS = ("standard", "adaptive", "projective")
 """Kinds of maps, and of output layers."""
+PROJECTIONS = ("clusters", "one", "none")
+"""How a projective map takes its rows of n dimensions to what the input layer reads.
+
+clusters: a projection per cluster; with tie_projections the output layer has the same ones. Table
+    2's counts ask for it.
+one: one projection for all clusters; with tie_projections the output layer has it too, but for its
+    first cluster, whose projection is its own (kimiyoung/transformer-xl: tie_projs = [False, True,
+    True, True] in pytorch/train.py, div_val 1 in mem_transformer.py).
+none: the rows are e_i, n wide, so the unit reads n dimensions and gives m itself. The output layer
+    has projections of its own, as the input layer has none to share.
+"""
 
 
 def option(default, help: str):
@@ -60,6 +71,9 @@ class InputConfig:
         0, "p, what the first layer of the released unit maps e_i to; 0: n"
     )
     per_position: bool = option(False, "run the unit per position, not per distinct token")
+    projections: str = option(
+        "clusters", "of a projective map: clusters (one each), one (for all), none (e_i has n)"
+    )
 
     def unit_config(self) -> UnitConfig:
         """The DeFINE unit's config, in the paper's symbols."""
@@ -84,7 +98,8 @@ class InputConfig:
     @property
     def mapped_dim(self) -> int:
         """Dimension of e_i."""
-        return self.projected_dim if self.map == "projective" else self.map_dim
+        projected = self.map == "projective" and self.projections != "none"
+        return self.projected_dim if projected else self.map_dim
 
     @property
     def input_dim(self) -> int:
@@ -158,6 +173,12 @@ def build_map(config: InputConfig, num_types: int) -> nn.Embedding | ClusteredEm
         InputError: an unknown map, an empty table, or clusters that do not fit.
     """
     require_choice("map", config.map, MAPS)
+    require_choice("projections", config.projections, PROJECTIONS)
+    if config.projections != "clusters" and config.map != "projective":
+        raise InputError(
+            f"projections = {config.projections} is for map = projective, but map = {config.map}; "
+            f"leave projections at clusters, or take map=projective"
+        )
     if num_types < 1 or config.map_dim < 1:
         raise InputError(
             f"a table of {num_types} types x {config.map_dim} dimensions is empty; "
@@ -168,7 +189,7 @@ def build_map(config: InputConfig, num_types: int) -> nn.Embedding | ClusteredEm
     if config.mapped_dim < 1:
         raise InputError(f"projected_dim = {config.projected_dim} must be at least 1")
     edges, widths = cluster_layout(config, config.map, num_types)
-    return ClusteredEmbedding(edges, widths, config.mapped_dim)
+    return ClusteredEmbedding(edges, widths, config.mapped_dim, config.projections == "one")
 
 
 def build_input(config: InputConfig, num_types: int) -> DefineEmbedding:

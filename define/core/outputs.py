@@ -142,16 +142,24 @@ def build_output(config: InputOutputConfig, embedding: DefineEmbedding, dim: int
             )
         widths = [dim]
     needs_projections = any(width != dim for width in widths)
-    shares_projections = config.tie_projections and needs_projections
+    has_projections = config.projections != "none"
+    shares_projections = config.tie_projections and needs_projections and has_projections
     if shares_projections and (config.output != config.map or dim != config.mapped_dim):
         raise InputError(
             f"the output layer's projections ({config.output}, from {dim} dimensions) cannot be "
             f"those of map = {config.map} (to {config.mapped_dim}); set both alike, or "
             f"tie_projections=false"
         )
+    output_tables = list(tables(embedding.map)) if config.tie_tables else new_tables(edges, widths)
+    if not shares_projections:
+        output_projections = new_projections(widths, dim)
+    elif config.projections == "one":
+        output_projections = embedding.map.projections | new_projections(widths[:1], dim)
+    else:
+        output_projections = embedding.map.projections
     return OutputLayer(
-        list(tables(embedding.map)) if config.tie_tables else new_tables(edges, widths),
-        embedding.map.projections if shares_projections else new_projections(widths, dim),
+        output_tables,
+        output_projections,
         edges,
         bias=config.output != "adaptive",  # as in the sources: fairseq's has none, the others do
         max_logits=config.max_logits,
@@ -164,5 +172,5 @@ def tables(layer: nn.Module) -> Iterable[nn.Parameter]:
 
 
 def projections(layer: nn.Module) -> Iterable[nn.Parameter]:
-    """The projections of the clusters, of a map or of an output layer."""
-    return [] if isinstance(layer, nn.Embedding) else layer.projections.values()
+    """The projections of the clusters, of a map or of an output layer; a shared one once."""
+    return [] if isinstance(layer, nn.Embedding) else dict.fromkeys(layer.projections.values())

@@ -49,6 +49,7 @@ def prepare_pairs(
     force: bool = False,
     cache: str | Path | None = None,
     pieces: int | None = None,
+    max_length: int | None = None,
 ) -> PairCorpus:
     """Prepares parallel corpus `name` in the folder `output`, which appears whole or not at all.
 
@@ -57,15 +58,18 @@ def prepare_pairs(
     Args:
         source, download, quiet, force, cache: as for `define.data.prepare.prepare`.
         pieces: how many subwords to learn; the corpus's own number by default.
+        max_length: a training pair with more subwords on a side is dropped; by default none is.
+            OpenNMT-py's limit (preprocess.py, src_seq_length and tgt_seq_length) is 50 by default.
     Raises:
         InputError: the name is unknown, a file is missing or not the published one, two sides have
             different numbers of lines, the counts differ from the published ones, a sentence of an
-            evaluation set cannot be used, or `output` cannot be written.
+            evaluation set cannot be used, no training pair is short enough, or `output` cannot be
+            written.
     """
     spec = get_pairs(name)
     pieces = spec.pieces if pieces is None else pieces
     output = Path(output).absolute()
-    if not force and (prepared := _valid(spec, pieces, output)):
+    if not force and (prepared := _valid(spec, pieces, max_length, output)):
         return prepared
     refuse_foreign(output, _file_names(spec))
     cache = Path(cache) if cache else output.parent / "raw" / spec.folder
@@ -75,18 +79,18 @@ def prepare_pairs(
         )
         source_sha256 = check({file.name: file.checksums for file in spec.files}, files)
         with whole_folder(output) as built:
-            counted = _Preparation(spec, pieces, files, built, quiet).run()
-            _write_meta(spec, pieces, source_sha256, counted, built)
+            counted = _Preparation(spec, pieces, max_length, files, built, quiet).run()
+            _write_meta(spec, pieces, max_length, source_sha256, counted, built)
     except OSError as error:
         # Another process may have prepared the same corpus in the meantime.
-        if prepared := _valid(spec, pieces, output):
+        if prepared := _valid(spec, pieces, max_length, output):
             return prepared
         raise cannot_prepare(output, error) from error
     return load(output)
 
 
-def _valid(spec: PairSpec, pieces: int, output: Path) -> PairCorpus | None:
-    """The corpus in `output`, if it is intact and was made of accepted files with `pieces`."""
+def _valid(spec: PairSpec, pieces: int, max_length: int | None, output: Path) -> PairCorpus | None:
+    """The corpus in `output`, if it is intact and was made of accepted files with these options."""
     try:
         corpus = load(output)
     except InputError:
@@ -96,6 +100,7 @@ def _valid(spec: PairSpec, pieces: int, output: Path) -> PairCorpus | None:
     same = (
         corpus.name == spec.name
         and corpus.meta["subwords"]["pieces"] == pieces
+        and corpus.meta.get("max_length") == max_length
         and made_from.keys() == accepted.keys()
         and all(may_be(digest, accepted[file]) for file, digest in made_from.items())
     )
@@ -144,11 +149,13 @@ class _Preparation:
         self,
         spec: PairSpec,
         pieces: int,
+        max_length: int | None,
         files: Mapping[str, TextFile],
         folder: Path,
         quiet: bool,
     ):
         self._spec, self._pieces, self._files = spec, pieces, files
+        self._max_length = max_length
         self._folder, self._quiet = folder, quiet
         self._languages = (spec.source, spec.target)
         self._splits = _splits(spec)
@@ -272,6 +279,8 @@ class _Preparation:
         self._kind.learn(chain(training.lines(0), training.lines(1)), self._pieces, model)
         source, target = (self._kind(model, language).segment for language in self._languages)
         for split, entry in self._splits.items():
+            limits = None if entry else self._spec.limits
+            longest = self._max_length if split == "train" else None
             pairs = iter(self._watched("segmenting", split, self._tokenised[split]))
             with self._segmented[split].writing() as write:
                 while batch := list(islice(pairs, BATCH)):
@@ -281,10 +290,15 @@ class _Preparation:
                         strict=True,
                     )
                     for pair in pieces:
-                        if reason := unfit(*map(len, pair), None if entry else self._spec.limits):
+                        if reason := unfit(*map(len, pair), limits, longest):
                             self._dropped[split][reason] += 1
                         else:
                             write(Pair(*map(" ".join, pair)))
+            if longest and next(self._segmented[split].lines(0), None) is None:
+                raise InputError(
+                    f"--max-length is {longest}, but every training pair of {self._spec.title} has "
+                    "a side of more subwords; take a larger one."
+                )
             if entry and self._dropped[split]:
                 raise InputError(
                     f"{entry.name} has {self._dropped[split].total()} sentences of which the "
@@ -337,13 +351,18 @@ class _Preparation:
         return described
 
 
-def unfit(source: int, target: int, limits: Limits | None) -> str | None:
+def unfit(
+    source: int, target: int, limits: Limits | None, longest: int | None = None
+) -> str | None:
     """Why a pair with so many pieces is not trained on; None where it is.
 
-    Without limits, a pair only needs pieces on both sides.
+    Without limits, a pair only needs pieces on both sides. `longest` is a limit beside the corpus's
+    own.
     """
     if not source or not target:
         return "empty"
+    if longest and max(source, target) > longest:
+        return "too long"
     if limits and max(source, target) > limits.longest:
         return "too long"
     if limits and max(source, target) > limits.ratio * min(source, target):
@@ -373,6 +392,7 @@ def find_lines(entry: EvaluationSet, part: list[Pair], whole: list[Pair]) -> lis
 def _write_meta(
     spec: PairSpec,
     pieces: int,
+    max_length: int | None,
     source_sha256: dict[str, str],
     counted: dict[str, Any],
     folder: Path,
@@ -386,6 +406,7 @@ def _write_meta(
         "target": spec.target,
         **counted,
         "subwords": {"kind": kind.kind, "pieces": pieces, **kind.versions()},
+        "max_length": max_length,
         "source_sha256": source_sha256,
         "sha256": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
         "version": __version__,

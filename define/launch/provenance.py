@@ -18,7 +18,7 @@ from define.results.records import without_places
 PACKAGES = ("define-reproduction", "torch", "fairseq-fixed", "hydra-core", "omegaconf", "numpy")
 
 CORPUS_FACTS = ("name", "sha256", "tokens", "types")
-PAIR_FACTS = ("source_types", "pairs", "dropped", "unknown", "subwords")
+PAIR_FACTS = ("source_types", "pairs", "dropped", "unknown", "subwords", "max_length")
 
 
 def now() -> str:

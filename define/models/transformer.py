@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
@@ -24,6 +25,7 @@ from define.core.unit import require_choice
 from define.errors import InputError
 
 SHARES = ("none", "source_target", "target_output", "all")
+INITS = ("fairseq", "glorot")
 
 
 @dataclass
@@ -53,6 +55,7 @@ class DefineTransformerConfig(InputConfig, FairseqDataclass):
     max_source_positions: int = option(1024, "longest source sentence, in tokens")
     max_target_positions: int = option(1024, "longest target sentence, in tokens")
     cache: bool = option(True, "fold the input layers into tables for generation")
+    init: str = option("fairseq", "initial values: fairseq, or glorot (OpenNMT-py's)")
 
     def transformer_config(self) -> TransformerConfig:
         """fairseq's own config; our input layers scale for themselves."""
@@ -97,6 +100,7 @@ def check(config: DefineTransformerConfig) -> None:
         InputError: a value that breaks a rule.
     """
     require_choice("share", config.share, SHARES)
+    require_choice("init", config.init, INITS)
     for name in (
         *("inner_dim", "heads", "encoder_layers", "decoder_layers"),
         *("max_source_positions", "max_target_positions"),
@@ -133,6 +137,22 @@ def build_embedding(config: DefineTransformerConfig, dictionary: Dictionary) -> 
     if config.map == "standard":
         nn.init.normal_(embedding.map.weight, std=config.map_dim**-0.5)
     return embedding
+
+
+@torch.no_grad()
+def set_glorot_values(model: nn.Module) -> None:
+    """Draws every matrix Xavier-uniformly, tables and output layer included, and a tied one once.
+
+    Source: OpenNMT-py of 2019, onmt/model_builder.py (build_base_model with param_init 0 and
+    param_init_glorot, as config/config-transformer-base-4GPU.yml has them). It draws every
+    parameter of more than one dimension; biases and LayerNorm keep their values. A group linear
+    layer (g, in / g, out / g) is drawn group by group, as the unit draws it. The draw includes the
+    row of the padding, as in the source; padding still reads as zero (`DefineEmbedding`).
+    """
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            for matrix in parameter if parameter.dim() > 2 else [parameter]:
+                nn.init.xavier_uniform_(matrix)
 
 
 @register_model("define_transformer", dataclass=DefineTransformerConfig)
@@ -187,6 +207,8 @@ class DefineTransformer(TransformerModelBase):
             TransformerDecoderBase(fairseq_config, target, outputs, output_projection=projection),
         )
         model.cache = config.cache
+        if config.init == "glorot":
+            set_glorot_values(model)
         mark_parts(model, model.embeddings, model.output_layers)
         return model
 

@@ -87,6 +87,16 @@ def test_e_i_is_scaled_by_the_root_of_its_dimension(input, fields, dim, make_emb
     assert not torch.allclose(embedding(tokens), plain(tokens))
 
 
+@pytest.mark.parametrize("input, width", [("table", 12), ("linear", 7), ("mlp", 7), ("define", 7)])
+def test_without_projections_the_rows_of_the_table_are_e_i(input, width, make_embedding):
+    fields = CLUSTERS | {"map": "projective", "projections": "none", "scale_embedding": True}
+    embedding = make_embedding(input=input, **fields).eval()
+    e_i = torch.cat(list(embedding.map.tables)) * math.sqrt(12)
+    e_o = embedding(torch.arange(23))
+    assert e_o.shape == (23, width)
+    torch.testing.assert_close(e_o, e_i if input == "table" else embedding.unit(e_i))
+
+
 def test_no_two_configs_share_their_cutoffs():
     first = InputConfig()
     first.cutoffs.append(3)

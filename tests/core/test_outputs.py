@@ -62,6 +62,19 @@ CASES = {
         {"map": "projective", "output": "projective", "tie_projections": False},
         8,
     ),
+    "projective, one projection": (
+        {"map": "projective", "output": "projective", "projections": "one"},
+        8,
+    ),
+    "projective, one projection for the input": (
+        {"map": "projective", "output": "projective", "projections": "one"}
+        | {"tie_projections": False},
+        8,
+    ),
+    "projective, the input not projected": (
+        {"map": "projective", "output": "projective", "projections": "none"},
+        8,
+    ),
     "projective, own tables": (
         {"map": "projective", "output": "projective", "tie_tables": False},
         8,
@@ -376,6 +389,11 @@ def reload(pair: nn.Module) -> nn.Module:
     return other
 
 
+CHANGES = pytest.mark.parametrize(
+    "change",
+    [lambda m: m, copy.deepcopy, reload, nn.Module.double, nn.Module.half],
+    ids=["built", "deepcopy", "load_state_dict", "double", "half"],
+)
 TIED = {
     "standard": ({"map": "standard", "output": "standard"}, 12, 1, 0),
     "adaptive": ({"map": "adaptive", "output": "adaptive"}, 12, 4, 3),
@@ -383,11 +401,7 @@ TIED = {
 }
 
 
-@pytest.mark.parametrize(
-    "change",
-    [lambda m: m, copy.deepcopy, reload, nn.Module.double, nn.Module.half],
-    ids=["built", "deepcopy", "load_state_dict", "double", "half"],
-)
+@CHANGES
 @pytest.mark.parametrize("ties", list(itertools.product([True, False], repeat=2)))
 @pytest.mark.parametrize("fields, dim, tables, projections", TIED.values(), ids=TIED.keys())
 def test_ties_are_shared_parameters(fields, dim, tables, projections, ties, change):
@@ -414,6 +428,98 @@ def test_a_step_moves_the_tied_parameters_together(fields, dim, tables, projecti
     optimizer.step()
     for (one, other), old in zip(tied_parameters(pair), before, strict=True):
         assert one is other and not torch.equal(one, old)
+
+
+@CHANGES
+@pytest.mark.parametrize(
+    "projections, tie, at_input, at_output",
+    [
+        ("clusters", True, "abcd", "abcd"),
+        ("clusters", False, "abcd", "efgh"),
+        ("one", True, "aaaa", "baaa"),
+        ("one", False, "aaaa", "bcde"),
+        ("none", True, "", "abcd"),
+        ("none", False, "", "abcd"),
+    ],
+)
+def test_which_projections_are_one(projections, tie, at_input, at_output, change):
+    fields = {"map": "projective", "output": "projective", "tie_projections": tie}
+    pair = change(make_pair(8, projections=projections, **fields))
+    map, output = pair.embedding.map, pair.output
+    names: dict[int, str] = {}  # a letter for each parameter, in the order of first sight
+    found = [
+        "".join(names.setdefault(id(p), "abcdefgh"[len(names)]) for p in layer.projections.values())
+        for layer in (map, output)
+    ]
+    assert found == [at_input, at_output]
+    assert list(output.projections) == ["0", "1", "2", "3"]
+    assert map.embedding_dim == (12 if projections == "none" else 8)
+
+
+@pytest.mark.parametrize("projections", ["one", "none"])
+def test_rows_as_wide_as_the_model_need_no_projections(projections):
+    fields = {"map": "projective", "output": "projective", "projected_dim": 12}
+    pair = make_pair(12, projections=projections, **fields)
+    assert not pair.embedding.map.projections and not pair.output.projections
+
+
+ORIGINAL = {
+    "nll": [
+        1.518022903857,
+        1.69313816982,
+        1.030859003852,
+        1.794932822031,
+        2.208910855956,
+        0.811310779623,
+        0.463869844208,
+        2.222566716142,
+        4.246969590358,
+    ],
+    "input": [
+        [-2.95716942008, -0.832055640842],
+        [-2.103141141366, -3.662710227112],
+        [4.707600485663, 3.880506189245],
+    ],
+    "head": [
+        [1.922521340908, 2.908286638547],
+        [-3.631846241331, -4.388843221286],
+        [1.100241307403, 0.744519806731],
+    ],
+}
+
+
+def test_one_projection_is_the_layout_of_the_original():
+    """Against AdaptiveEmbedding and ProjectedAdaptiveLogSoftmax of kimiyoung/transformer-xl.
+
+    The numbers are theirs, with div_val 1, tables tied and tie_projs false, true, true, true. In
+    their head the entries of the clusters are in reverse order.
+    """
+
+    def drawn(*shape: int, first: float) -> torch.Tensor:
+        return (torch.arange(math.prod(shape), dtype=torch.float64) + first).sin().view(shape)
+
+    types, n, d, cutoffs = 9, 2, 3, [3, 5, 7]
+    fields = {"map": "projective", "output": "projective", "scale_embedding": True}
+    sizes = {"map_dim": n, "projected_dim": d, "cutoffs": cutoffs}
+    pair = make_pair(d, types, projections="one", **fields, **sizes).double()
+    map, output = pair.embedding.map, pair.output
+    with torch.no_grad():
+        table = drawn(types, n, first=1)
+        for own, rows in zip(map.tables, table.tensor_split(cutoffs), strict=True):
+            own.copy_(rows)
+        map.projections["0"].copy_(drawn(d, n, first=2))
+        output.projections["0"].copy_(drawn(d, n, first=3))
+        output.bias.copy_(drawn(types, first=4))
+        output.cluster_weight.copy_(drawn(3, n, first=5).flip(0))
+        output.cluster_bias.copy_(drawn(3, first=6).flip(0))
+    tokens = torch.arange(types)
+    nll = output.nll(pair.embedding(tokens), tokens * 4 % types)
+    nll.sum().backward()
+    exact = {"rtol": 1e-9, "atol": 1e-12}
+    torch.testing.assert_close(nll, torch.tensor(ORIGINAL["nll"], dtype=torch.float64), **exact)
+    for layer, name in ((map, "input"), (output, "head")):
+        gradient = torch.tensor(ORIGINAL[name], dtype=torch.float64)
+        torch.testing.assert_close(layer.projections["0"].grad, gradient, **exact)
 
 
 @pytest.mark.parametrize("input", ["table", "define"])
@@ -475,6 +581,13 @@ def test_tables_of_another_kind_cannot_be_shared(map, output):
             8,
             ["(adaptive, from 8 dimensions)", "map = projective", "tie_projections=false"],
         ),
+        ({"projections": "all"}, 12, ["projections = 'all'", "clusters, one, none"]),
+        (
+            {"map": "adaptive", "output": "adaptive", "projections": "one"},
+            12,
+            ["projections = one", "map = adaptive", "map=projective"],
+        ),
+        ({"projections": "none"}, 12, ["projections = none", "map = standard"]),
         ({"output": "adaptive", "cutoffs": [9, 5], **UNTIED}, 12, ["cutoffs = [9, 5]"]),
         ({"output": "projective", "cutoffs": [5, 23], **UNTIED}, 12, ["[5, 23]", "23 types"]),
         ({"output": "adaptive", "cluster_factor": 0, **UNTIED}, 12, ["cluster_factor = 0"]),

@@ -58,12 +58,25 @@ def test_summary_of_a_parallel_corpus(toy_pairs, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_subwords_are_for_parallel_corpora(toy, toy_pairs, toy_source, tmp_path):
-    with pytest.raises(InputError, match=r"for parallel corpora \(multi30k, .* tokens of toy are"):
-        call("toy", "--source", str(toy_source), "--output", str(tmp_path), "--subwords", "5")
-    with pytest.raises(InputError, match="--subwords is 0, but must be at least 1"):
-        call("toy-pairs", "--output", str(tmp_path), "--subwords", "0")
+@pytest.mark.parametrize("option", ["--subwords", "--max-length"])
+def test_options_of_parallel_corpora(option, toy, toy_pairs, toy_source, tmp_path):
+    expected = rf"{option} is for parallel corpora \(multi30k, .* tokens of toy are"
+    with pytest.raises(InputError, match=expected):
+        call("toy", "--source", str(toy_source), "--output", str(tmp_path), option, "5")
+    with pytest.raises(InputError, match=f"{option} is 0, but must be at least 1"):
+        call("toy-pairs", "--output", str(tmp_path), option, "0")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_pairs_beyond_max_length_are_counted(register_pairs, tmp_path, capsys):
+    text = [(f"a{n} b", f"x{n}") for n in range(30)]
+    train = [*text, ("a1 b " * 9, "x1")]
+    register_pairs("toy-pairs", {"train": train, "valid": train[-2:], "test": text[:3]}, pieces=30)
+    assert call("toy-pairs", "--output", str(tmp_path), "--max-length", "9") == 0
+    assert load(tmp_path / "toy-pairs").meta["max_length"] == 9
+    printed = capsys.readouterr().out.splitlines()
+    assert "Pairs: train 30, valid 2, test 3" in printed
+    assert "Left out of train: 1 too long" in printed
 
 
 def test_defaults_come_from_the_environment(toy, toy_source, tmp_path, monkeypatch, capsys):

@@ -15,6 +15,7 @@ from fairseq_cli import preprocess
 
 from define.data import prepare_pairs as module
 from define.data.bitext import Pair
+from define.data.corpora import META
 from define.data.pairs import PAIRS, EvaluationSet, Limits, PairSpec, load
 from define.data.prepare_pairs import find_lines, prepare_pairs, unfit
 from define.data.source import Parallel, PublishedFile, Side
@@ -307,6 +308,52 @@ def test_held_out_pairs_and_limits(prepare, change_tiny):
 def test_limits(source, target, reason):
     assert unfit(source, target, Limits(longest=250, ratio=1.5)) == reason
     assert unfit(source, target, None) == ("empty" if reason == "empty" else None)
+
+
+def test_training_pairs_of_up_to_max_length_are_kept(prepare, change_tiny):
+    change_tiny(
+        sets=(PAIRS["tiny"].sets[1],),
+        files=tuple(f for f in PAIRS["tiny"].files if not f.name.startswith("dev")),
+        hold_out=10,
+    )
+    corpus = prepare(pieces=40)
+    assert corpus.meta["max_length"] is None
+    whole = {
+        (split, language): pieces(corpus, split, language)
+        for split in ("train", "valid", "test")
+        for language in ("en", "de")
+    }
+    pairs = zip(whole["train", "en"], whole["train", "de"], strict=True)
+    longest = [max(len(line.split(" ")) for line in pair) for pair in pairs]
+    assert {8, 9} <= set(longest)  # a limit off by one would show
+    assert (
+        max(len(line.split(" ")) for line in whole["valid", "de"]) > 8
+    )  # one on held-out pairs too
+    corpus = prepare(pieces=40, max_length=8)
+    for (split, language), lines in whole.items():
+        if split == "train":
+            lines = [line for line, length in zip(lines, longest, strict=True) if length <= 8]
+        assert pieces(corpus, split, language) == lines
+    assert corpus.meta["dropped"] == {"train": {"too long": sum(n > 8 for n in longest)}}
+    assert corpus.meta["max_length"] == 8
+
+
+def test_a_corpus_with_another_max_length_is_prepared_again(prepare):
+    short = prepare(max_length=9)
+    written = (short.folder / META).stat().st_mtime_ns
+    assert prepare(max_length=9).meta["max_length"] == 9
+    assert (short.folder / META).stat().st_mtime_ns == written
+    assert prepare().meta["max_length"] is None
+    meta = json.loads((short.folder / META).read_text(encoding="utf-8"))
+    del meta["max_length"]  # as corpora were prepared before there was a limit
+    (short.folder / META).write_text(json.dumps(meta), encoding="utf-8")
+    assert "max_length" not in prepare().meta
+
+
+def test_a_max_length_that_leaves_no_training_pair_is_refused(prepare, tmp_path):
+    with pytest.raises(InputError, match="--max-length is 1, but every training pair of Tiny"):
+        prepare(pieces=40, max_length=1)
+    assert names(tmp_path / "data") == []
 
 
 def test_a_set_within_another(prepare, change_tiny, source):

@@ -73,19 +73,35 @@ def build(config: DictConfig) -> Trainer:
     return Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
 
 
+SHORT = ["dataset.batch_size=9", "task.bptt=5", "task.random_bptt=false"]
+"""The models have their full size; only the text of a step is cut short. Nine streams begin in all
+clusters of types."""
+
+
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_config_composes_and_takes_a_step(experiment, scale, wide_data, monkeypatch):
     monkeypatch.setenv("DEFINE_DATA", str(wide_data))
-    # The models have their full size; only the text of a step is cut short. Nine streams begin in
-    # all clusters of types.
-    short = ["dataset.batch_size=9", "task.bptt=5", "task.random_bptt=false"]
+    short = SHORT
     if experiment.startswith("table_3"):
         short = ["dataset.max_tokens=30", "run.tokens_per_update=30"]  # two batches
     config = compose([f"experiment={experiment}", f"scale={scale}", "common.cpu=true", *short])
     assert f"table_{config.run.table}/{config.run.row}" == experiment
     assert config.run.scale == scale
     assert list(config.optimization.lr) != [0.25]  # what fairseq takes where none is set
+    takes_a_step(config)
+
+
+@pytest.mark.parametrize("projections", ["one", "none"])
+def test_table_2_takes_a_step_with_any_projections(projections, wide_data, monkeypatch):
+    monkeypatch.setenv("DEFINE_DATA", str(wide_data))
+    whole = "task.train_tokens=0"  # so that targets lie in the last cluster as well
+    overrides = ["common.cpu=true", f"model.projections={projections}", whole, *SHORT]
+    takes_a_step(compose(["experiment=table_2/txl_64_define", "scale=smoke", *overrides]))
+
+
+def takes_a_step(config: DictConfig) -> None:
+    """Trains two updates, which move every parameter; the parameters are as many as counted."""
     trainer = build(config)
     before = [p.detach().clone() for p in trainer.model.parameters()]
     counted = parameters(config.model, corpus_types(config.run.corpus))
@@ -270,6 +286,7 @@ def test_table_3_at_the_paper_scale_is_opennmt(row):
     assert (model.encoder_layers, model.decoder_layers) == (6, 6)
     assert (model.dropout, model.attention_dropout, model.activation_dropout) == (0.1, 0.1, 0.1)
     assert (model.share, model.pre_norm, model.output_bias) == ("none", True, True)
+    assert model.init == "glorot"
     n = 512 if row == "transformer" else 128
     assert (model.map, model.map_dim) == ("standard", n)
     if row == "transformer_define":

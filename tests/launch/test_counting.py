@@ -27,6 +27,22 @@ def test_context_and_io_are_the_published_columns_to_the_last_digit(table):
             assert row["exact"]["total"], row["row"]
 
 
+@pytest.mark.parametrize("n, projected", [(64, True), (384, False)])
+@pytest.mark.parametrize("projections, matrices", [("clusters", 4), ("one", 2), ("none", 4)])
+def test_projections_of_table_2_in_closed_form(n, projected, projections, matrices):
+    """Table, biases, three entries of clusters in the head, and an n x d matrix per projection."""
+    types, d = 267_735, 384
+    row, g_max = f"experiment=table_2/txl_{n}_define", "model.max_groups=8"
+    config = compose([row, "scale=paper", g_max, f"model.projections={projections}"])
+    counts = parameters(config.model, types)
+    entries = 3 * (n + 1)
+    assert counts["io"] == types * n + types + entries + projected * matrices * n * d
+    assert counts["context"] == 36_250_420
+    model = build(config.model, types)
+    assert model.embedding.unit.config.n == (n if projections == "none" else d)
+    assert model.embedding.embedding_dim == d
+
+
 @pytest.mark.parametrize("table", ["1a", "1c", "2", "3", "4a", "4b", "5", "6a", "6b"])
 def test_a_table_has_one_g_max_and_its_last_layers_read_every_feature(table):
     found = set()

@@ -66,6 +66,24 @@ def test_products_of_a_unit_are_its_weights():
     assert sum(units) == parameters(config.model, V)["define"]
 
 
+@pytest.mark.parametrize(
+    ("projections", "at_input", "at_output"), [("clusters", 4, 4), ("one", 1, 2), ("none", 0, 4)]
+)
+def test_a_projection_is_a_product_at_either_end(projections, at_input, at_output):
+    n, d, types = 4, 16, 6_000
+    overrides = ["experiment=table_2/txl_64", "scale=smoke", "model.input=linear"]
+    overrides += [f"model.reduce_dim={d}", f"model.projections={projections}"]
+    config = compose(overrides)
+    assert (config.model.map_dim, config.model.model_dim) == (n, d)
+    counts = parameters(config.model, types)
+    linear = d * (n if projections == "none" else d)
+    assert counts["define"] == linear
+    layers = 2 * (4 * d * 16 + d * 16 + 2 * d * 80) + 2 * 16  # and the two biases of the attention
+    entries = 3 * n
+    expected = layers + linear + types * n + entries + (at_input + at_output) * n * d
+    assert products(config, types)["weights"] == expected
+
+
 @pytest.mark.parametrize(("devices", "batches"), [(1, 8), (2, 4), (4, 2)])
 def test_an_update_has_the_recipe_s_tokens_on_any_number_of_devices(devices, batches):
     world = f"distributed_training.distributed_world_size={devices}"

@@ -27,6 +27,7 @@ LAYERS = [
     {"map": "projective", "output": "projective", "map_dim": 8},
     {"map": "projective", "output": "projective", "map_dim": 8, "tie_tables": False},
     {"map": "projective", "output": "projective", "map_dim": 8, "tie_projections": False},
+    {"map": "projective", "output": "projective", "map_dim": 8, "projections": "one"},
     {"map": "projective", "output": "standard", "tie_tables": False, "tie_projections": False},
 ]
 

@@ -349,6 +349,35 @@ def test_initial_biases_of_the_output_layer_are_zero():
     assert DefineTransformer.of(config, SOURCE, TARGET).decoder.output_projection.bias.eq(0).all()
 
 
+@pytest.mark.parametrize("share", SHARES)
+def test_glorot_draws_every_matrix_and_nothing_else(share):
+    config = replace(SMALL, share=share, init="glorot", output_bias=True)
+    torch.manual_seed(1)
+    model = DefineTransformer.of(config, *joined(config))
+    torch.manual_seed(1)
+    fairseqs_own = DefineTransformer.of(replace(config, init="fairseq"), *joined(config))
+    before, groups = dict(fairseqs_own.named_parameters()), set()
+    assert [name for name, _ in model.named_parameters()] == list(before)  # ties are the same
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 1:
+            assert torch.equal(parameter, before[name]), name
+            continue
+        matrices = parameter.detach() if parameter.dim() == 3 else parameter.detach()[None]
+        groups.add(len(matrices))
+        bound = math.sqrt(6 / sum(matrices.shape[1:]))
+        for matrix in matrices:
+            draws = matrix.numel()
+            # The largest of so many draws is smaller but once in e^10 times.
+            assert bound * (1 - 10 / draws) < matrix.abs().max() <= bound, name
+            # Five standard errors of a uniform distribution's deviation.
+            error = 5 * math.sqrt(0.2 / draws)
+            assert matrix.std().item() == pytest.approx(bound / math.sqrt(3), rel=error), name
+        assert not torch.equal(parameter, before[name]), name
+    assert groups == {1, 2, 4}
+    for embedding in model.embeddings:
+        assert embedding(torch.tensor([PAD])).eq(0).all()
+
+
 @pytest.mark.parametrize(
     ("fields", "std"),
     [
@@ -505,7 +534,7 @@ def parsed(*words: str) -> dict:
 
 
 DEFAULTS = vars(DefineTransformerConfig())
-RECIPE = {"dropout", "attention_dropout", "activation_dropout", "pre_norm", "output_bias"}
+RECIPE = {"init", "dropout", "attention_dropout", "activation_dropout", "pre_norm", "output_bias"}
 
 
 @pytest.mark.parametrize("name", ["define_transformer", *ARCHITECTURES])
@@ -545,6 +574,7 @@ def test_architectures_have_the_sizes_of_table_3(name, row, scale):
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
+        ({"init": "xavier"}, "init = 'xavier' is unknown; take one of fairseq, glorot"),
         ({"share": "some"}, "share = 'some' is unknown; take one of none, source_target, "),
         ({"inner_dim": 0}, "inner_dim = 0 must be at least 1"),
         ({"heads": 0}, "heads = 0 must be at least 1"),
