@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from define.core.parts import PARTS
 from define.results import published
 from define.results.grid import Grid
 from define.results.render import ABSENT, number, row_label
@@ -75,8 +74,8 @@ def config_grids(name: str, signal: dict[str, Any]) -> list[Grid]:
     if "output" in signal["skip_shares"]:
         layers[-1][-1] = _percent(signal["skip_shares"]["output"])
     parts = [
-        [part, _percent(signal["first_step"][part]), *_largest(signal["largest_step"][part])]
-        for part in PARTS
+        [part, _percent(step), *_largest(signal["largest_step"][part])]
+        for part, step in signal["first_step"].items()
     ]
     notes = [f"{remark['breach']}. {remark['reason']}" for remark in signal["remarks"]]
     return [
@@ -88,7 +87,8 @@ def config_grids(name: str, signal: dict[str, Any]) -> list[Grid]:
 
 def _figures(title: str, signals: dict[str, dict[str, Any]], notes: list[str]) -> Grid:
     header = ["row", "\ngroup", "\nskip %", "\ngrad", "\ncos", "\nrank", "size\ne_i", "\nlayers"]
-    header += ["\ne_o", f"first step %\n{PARTS[0]}", *(f"\n{part}" for part in PARTS[1:])]
+    first, *others = next(iter(signals.values()))["first_step"]
+    header += ["\ne_o", f"first step %\n{first}", *(f"\n{part}" for part in others)]
     return Grid(title, header, [[row, *_cells(signal)] for row, signal in signals.items()], notes)
 
 
@@ -106,7 +106,7 @@ def _cells(signal: dict[str, Any]) -> list[str]:
         ends[0],
         "-".join(dict.fromkeys(layers)) or ABSENT,
         ends[1],
-        *(_percent(signal["first_step"][part]) for part in PARTS),
+        *map(_percent, signal["first_step"].values()),
     ]
 
 
