@@ -15,12 +15,14 @@ ONE_WORKER = [
 ]
 MODELS = {
     "awd_lstm": [
-        f"model.{kind}_dropout=0" for kind in ("output", "hidden", "input", "word", "weight")
+        f"model.{kind}_dropout=0"
+        for kind in ("output", "hidden", "input", "word", "weight", "unit")
     ],
     "transformer_xl": [
         "experiment=table_2/txl_256_define",
         "model.cutoffs=[20,30,40]",
         "model.dropout=0",
+        "model.unit_dropout=0",
         # Adam would make steps of rounding errors where a gradient is nothing else.
         "optimizer.adam_eps=1e-4",
     ],

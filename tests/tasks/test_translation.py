@@ -217,7 +217,9 @@ def test_four_small_batches_are_one_large_one(make_trainer, monkeypatch):
     monkeypatch.setattr(Trainer, "clip_grad_norm", lambda *_: torch.zeros(()))  # float32 only
     found = {}
     for name in ("small", "large"):
-        trainer = make_trainer("dataset.max_tokens=64", "model.dropout=0.0")
+        trainer = make_trainer(
+            "dataset.max_tokens=64", "model.dropout=0.0", "model.unit_dropout=0.0"
+        )
         trainer.model.double()
         batches = batches_of(trainer, 4)
         if name == "large":
@@ -267,7 +269,9 @@ def test_fairseqs_half_precision_trains_and_its_checkpoint_translates(
 def test_autocast_changes_products_and_not_weights(make_trainer):
     losses = {}
     for precision in ("none", "bf16"):
-        trainer = make_trainer(f"task.autocast={precision}", "model.dropout=0.0")
+        trainer = make_trainer(
+            f"task.autocast={precision}", "model.dropout=0.0", "model.unit_dropout=0.0"
+        )
         (batch,) = batches_of(trainer, 1)
         _, _, log = trainer.task.valid_step(batch, trainer.model, trainer.criterion)
         losses[precision] = log["loss"].item()
