@@ -14,7 +14,7 @@ from define.launch.dry_run import cost, products
     ("experiment", "counts"),
     [
         ("awd_lstm", {"define": "0", "total": "24,221,600"}),
-        ("awd_lstm_define", {"total": "20,920,224"}),
+        ("awd_lstm_define", {"total": "21,354,526"}),
     ],
 )
 def test_dry_run_at_the_paper_s_scale(experiment, counts, workplace, capsys):
