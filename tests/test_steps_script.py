@@ -32,11 +32,11 @@ def test_without_a_known_table_it_explains_itself(arguments):
 @pytest.mark.slow
 def test_every_row_is_measured_and_a_failing_one_stops_no_other(tmp_path):
     short = ["--streams", "1", "--updates", "1", "--warm-up", "0", "task.bptt=2", "common.cpu=true"]
-    # Only this row reads the key: its table does not split into 7 groups.
-    done = script("table_1c", *short, "model.max_groups=7", DEFINE_REPORTS=str(tmp_path))
+    # Only the rows with DeFINE read the key: their table has 128 dimensions.
+    done = script("table_1c", *short, "model.expand_dim=100", DEFINE_REPORTS=str(tmp_path))
     assert done.returncode == 2
-    assert "7" in done.stderr
-    rows = {"awd_lstm", "awd_lstm_wide", "awd_lstm_mlp"}
+    assert "k = 100" in done.stderr
+    rows = {"awd_lstm", "awd_lstm_linear", "awd_lstm_wide", "awd_lstm_mlp"}
     written = {path.stem for path in (tmp_path / "table_1c" / "steps").glob("*.json")}
     assert written == rows
     for row in rows:
