@@ -96,13 +96,13 @@ class UnitConfig:
             raise InputError(f"unit dropout = {self.dropout} must lie in [0, 1)")
         if self.projection_dim < 0 or (self.projection_dim and not self.released):
             raise InputError(
-                f"projection_dim = {self.projection_dim} must be at least 0, and 0 unless "
+                f"unit_projection_dim = {self.projection_dim} must be at least 0, and 0 unless "
                 f"unit = released, which alone projects e_i"
             )
         if self.released and self.N < 2:
             raise InputError(f"N = {self.N} must be at least 2 for unit = released")
         if self.k < self.mixed_dim:
-            name = "projection_dim" if self.projection_dim else "n"
+            name = "unit_projection_dim" if self.projection_dim else "n"
             raise InputError(
                 f"k = {self.k} is smaller than {name} = {self.mixed_dim}: the unit expands; "
                 f"take k >= {name}"
@@ -115,7 +115,7 @@ class UnitConfig:
 
     def _require_groups(self) -> None:
         expanded = "k / 2" if self.connection == "residual" else "k"
-        mixed = "projection_dim" if self.projection_dim else "n"
+        mixed = "unit_projection_dim" if self.projection_dim else "n"
         for layer, (n_in, n_out, g) in enumerate(self.layer_shapes(), start=1):
             # Widths before k are multiples already.
             require_divisible("m" if layer == self.N and self.reduces_early else expanded, n_out, g)

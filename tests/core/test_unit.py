@@ -327,14 +327,14 @@ NUMBERS = [name for name in LEGAL if name != "unit"]
         ({"dropout": float("nan")}, ["dropout = nan", "[0, 1)"]),
         ({"unit": "mine"}, ["unit = 'mine'", "released, text, ours"]),
         ({"unit": "released", "N": 1}, ["N = 1", "at least 2", "released"]),
-        ({"projection_dim": 8}, ["projection_dim = 8", "unit = released"]),
+        ({"projection_dim": 8}, ["unit_projection_dim = 8", "unit = released"]),
         (
             {"unit": "released", "projection_dim": 44},
-            ["k = 40", "projection_dim = 44", "k >= projection_dim"],
+            ["k = 40", "unit_projection_dim = 44", "k >= unit_projection_dim"],
         ),
         (
             {"unit": "released", "projection_dim": 6},
-            ["projection_dim = 6", "4 equal groups"],
+            ["unit_projection_dim = 6", "4 equal groups"],
         ),
         (
             {"unit": "released", "transformation": "glt", "m": 7},
