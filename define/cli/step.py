@@ -107,11 +107,12 @@ def _every_row(tables: list[str], args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
     options += [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     options += [f"--{name}" for name in ("json", "quiet") if getattr(args, name)]
+    options += ["scale=paper"] * ("scale=" not in " ".join(args.overrides))
     options += [word for word in args.overrides if word not in tables]
     failed = 0
     for table, row, experiment in jobs:
         output = Path(args.output or "reports") / table / steps.FOLDER / f"{row}.json"
-        words = [f"experiment={experiment}", "scale=paper", f"--output={output}", *options]
+        words = [f"experiment={experiment}", f"--output={output}", *options]
         done = subprocess.run([sys.executable, "-m", "define", "step", *words])
         failed = done.returncode or failed
     return failed

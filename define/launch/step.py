@@ -37,6 +37,7 @@ class Updates:
         build: makes the model from the task; the config's own by default.
     Attributes:
         trainer, groups: fairseq's trainer, and the batches of each update to come.
+        tokens_per_update: at most, padding included.
         losses, sizes: in nats per token, and as `material.counts` gives them, of each update.
     """
 
@@ -60,6 +61,7 @@ class Updates:
         trainer.begin_epoch(1)
         self.losses: list[float] = []
         self.sizes: list[dict[str, int]] = []
+        self.tokens_per_update = material.fields["tokens_per_update"]
         self._material, self._clock = material, device_clock(trainer.cuda, clock)
 
     def __call__(self) -> list[float]:
@@ -120,7 +122,9 @@ def step(
     Observed.observer = memory
     try:
         taken = Updates(config, material)
-        times = alternate({"update": taken}, updates, warm_up, None if quiet else "updates")["update"]
+        times = alternate({"update": taken}, updates, warm_up, None if quiet else "updates")[
+            "update"
+        ]
     finally:
         Observed.observer = Observer()
     origin["finished"] = provenance.now()
