@@ -17,7 +17,6 @@ from define.launch.generated import generated_corpus
 from define.launch.observer import PeakMemory
 from define.launch.step import step
 from define.models.transformer import DefineTransformer, DefineTransformerConfig
-from define.results.steps import read
 from define.tasks.language_modeling import StreamLanguageModelingTask
 from define.tasks.observer import Observed, Observer
 from define.tasks.translation import DefineTranslationTask
@@ -115,7 +114,7 @@ def test_all_streams_of_the_recipe_and_windows_of_one_length_by_default(monkeypa
 
 def test_the_warm_up_is_not_timed(monkeypatch):
     clock = iter([0.0, 60.0, 100.0, 101.0, 200.0, 200.5])
-    monkeypatch.setattr(module, "_clock", lambda trainer: next(clock))
+    monkeypatch.setattr(module, "device_clock", lambda cuda, name: clock.__next__)
     record = step(smoke("table_1a/lstm_r2"), 2, 1, quiet=True, streams=2)
     assert record["ms_per_update"] == [1000.0, 500.0]
 
@@ -167,16 +166,6 @@ def test_a_loss_that_is_not_finite_is_no_measurement(monkeypatch):
     monkeypatch.setattr(module.Trainer, "train_step", lambda self, samples: None)
     with pytest.raises(InputError, match="more memory than the GPU has"):
         step(smoke("table_1a/lstm_r2"), quiet=True)
-
-
-def test_results_read_what_is_measured(no_data):
-    from define.files import write_json
-
-    record = step(smoke("table_2/txl_64"), 1, 1, quiet=True, streams=2)
-    write_json("step.json", record)
-    found = read("step.json")
-    assert (found.table, found.row, found.streams) == ("2", "txl_64", 2)
-    assert found.median_ms == record["ms_per_update"][0]
 
 
 MAX_TOKENS, UPDATE_FREQ = 64, 3
@@ -301,13 +290,3 @@ def test_a_translation_needs_a_number_of_tokens():
     overrides = ["run.tokens_per_update=0", "dataset.max_tokens=null", "dataset.batch_size=8"]
     with pytest.raises(InputError, match=r"dataset.max_tokens = None must be at least 1"):
         step(translation("transformer", *overrides))
-
-
-def test_results_read_what_is_measured_of_a_translation():
-    from define.files import write_json
-
-    record = step(translation("transformer_linear"), 1, 0, quiet=True, max_tokens=MAX_TOKENS)
-    write_json("step.json", record)
-    found = read("step.json")
-    assert (found.table, found.row, found.max_tokens) == ("3", "transformer_linear", MAX_TOKENS)
-    assert found.target_tokens == record["target_tokens"]
