@@ -6,7 +6,6 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from define.errors import InputError
 from define.files import write_json
@@ -84,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         times = record["ms_per_update"]
         print(
-            f"table {record['table']}, {record['row']}: {_size(record)}; "
+            f"table {record['table']}, {record['row']}: {record['tokens_per_update']:,} of "
+            f"{record['paper_tokens_per_update']:,} tokens per update; "
             f"{statistics.median(times):,.1f} ms per update "
             f"(median of {len(times)}, {min(times):,.1f} to {max(times):,.1f}), "
             f"peak memory {record['peak_memory_mib']:,.0f} MiB; "
@@ -116,15 +116,3 @@ def _every_row(tables: list[str], args: argparse.Namespace) -> int:
         done = subprocess.run([sys.executable, "-m", "define", "step", *words])
         failed = done.returncode or failed
     return failed
-
-
-def _size(record: dict[str, Any]) -> str:
-    """How much one update reads."""
-    if "streams" in record:
-        return f"{record['streams']} of {record['paper_streams']} streams x {record['bptt']} tokens"
-    return (
-        f"{record['tokens_per_update']:,} of {record['paper_tokens_per_update']:,} tokens per "
-        f"update ({record['update_freq']} batches of {record['max_tokens']:,} tokens, padding "
-        f"included: {record['sentences']:,} sentences, {record['source_tokens']:,} source and "
-        f"{record['target_tokens']:,} target subwords)"
-    )

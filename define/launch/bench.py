@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import fairseq_cli.train
@@ -226,9 +227,15 @@ def steps(bench: Bench) -> Iterator[dict[str, Any]]:
                 for row in rows:
                     config = bench.config(experiments[row], scale)
                     cases[row] = bench.updates(config, bench.turns(7) + 1)
-                tokens = {row: case.tokens_per_update for row, case in cases.items()}
-                title = f"Table {table}, scale {scale}, {tokens[first]:,} tokens"
-                yield bench.group(title, cases, 7, table=table, scale=scale, tokens=tokens)
+                facts = {"table": table, "scale": scale}
+                yield with_tokens(
+                    bench.group(f"Table {table}, scale {scale}", cases, 7, **facts), cases
+                )
+
+
+def with_tokens(group: dict[str, Any], cases: Mapping[str, Updates]) -> dict[str, Any]:
+    """The group, and how many tokens an update of each case scored on average."""
+    return group | {"tokens": {name: round(mean(of.tokens)) for name, of in cases.items()}}
 
 
 def rows_of(table: str) -> dict[str, str]:
@@ -308,15 +315,14 @@ def loop(bench: Bench) -> Iterator[dict[str, Any]]:
     clock = device_clock(bench.device == "cuda", bench.clock)
     for experiment in rows[:1] if bench.quick else rows:
         for name, autocast in PRECISIONS.items():
-            config = bench.config(
-                experiment,
-                bench.scale or "mini",
-                *(f"task.autocast={autocast}", "checkpoint.no_save=true"),
-                "dataset.disable_validation=true",
-            )
-            number = (bench.turns(5) + 1) * block
-            bare, ours = (bench.updates(config, number) for _ in range(2))
             with tempfile.TemporaryDirectory() as folder:
+                config = bench.config(
+                    experiment, bench.scale or "mini", f"task.autocast={autocast}"
+                )
+                config.dataset.disable_validation = config.checkpoint.no_save = True
+                config.checkpoint.save_dir = folder  # fairseq makes it all the same
+                number = (bench.turns(5) + 1) * block
+                bare, ours = (bench.updates(config, number) for _ in range(2))
                 cases = {
                     "bare": bare_loop(bare, block, autocast == "bf16", clock),
                     "define train": train_loop(ours, block, Stopwatch(Path(folder), clock)),
@@ -373,9 +379,8 @@ def translation(bench: Bench) -> Iterator[dict[str, Any]]:
             config = bench.config(f"table_3/{row}", scale, f"task.autocast={autocast}")
             build = partial(fairseq_transformer, config.model) if case == "fairseq" else None
             cases[case] = bench.updates(config, bench.turns(7) + 3, build=build)
-        tokens = {case: updates.tokens_per_update for case, updates in cases.items()}
-        size = f"scale {scale}, {tokens['fairseq']:,} tokens, {name}"
-        yield bench.group(f"update, {size}", cases, rounds=7, tokens=tokens)
+        group = bench.group(f"update, scale {scale}, {name}", cases, rounds=7)
+        yield with_tokens(group, cases)
     length = 5 if bench.quick else 30
     searches = {case: bench.timed(beam_search(taken, length)) for case, taken in cases.items()}
     title = f"beam search for {length} tokens, scale {scale}, fp32"

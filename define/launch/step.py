@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from statistics import mean
 from typing import Any
 
 import torch
@@ -37,8 +36,7 @@ class Updates:
         build: makes the model from the task; the config's own by default.
     Attributes:
         trainer, groups: fairseq's trainer, and the batches of each update to come.
-        tokens_per_update: at most, padding included.
-        losses, sizes: in nats per token, and as `material.counts` gives them, of each update.
+        losses, tokens: of each update, in nats per token, and what it scored.
     """
 
     def __init__(
@@ -60,8 +58,7 @@ class Updates:
         self.groups = GroupedIterator(batches, cfg.optimization.update_freq[0])
         trainer.begin_epoch(1)
         self.losses: list[float] = []
-        self.sizes: list[dict[str, int]] = []
-        self.tokens_per_update = material.fields["tokens_per_update"]
+        self.tokens: list[int] = []
         self._material, self._clock = material, device_clock(trainer.cuda, clock)
 
     def __call__(self) -> list[float]:
@@ -71,8 +68,8 @@ class Updates:
             InputError: it fails: out of GPU memory, or a loss that is not finite.
         """
         group = next(self.groups)
-        self.sizes.append(self._material.counts(group))
-        number, started = len(self.sizes), self._clock()
+        self.tokens.append(sum(batch["ntokens"] for batch in group))
+        number, started = len(self.tokens), self._clock()
         try:
             log = self.trainer.train_step(group)
         except (FloatingPointError, OverflowError) as error:
@@ -106,8 +103,7 @@ def step(
         size: in place of the recipe's, where that needs too much memory or time: `streams` of a
             language model, `max_tokens` and `update_freq` of a translation; None leaves it.
     Returns:
-        the record of `define.results.steps`, with the loss of every update, warm-up included. Of a
-        translation, sentences and tokens of an update are means over those that are timed.
+        the record of `define.results.steps`, with the loss of every update, warm-up included.
     Raises:
         InputError: an impossible number, a config that training would refuse, or updates that fail.
     """
@@ -135,7 +131,6 @@ def step(
         "config": published_config(config),
         "parameters": counts,
         **material.fields,
-        **{key: round(mean(s[key] for s in taken.sizes[warm_up:])) for key in taken.sizes[0]},
         "updates": updates,
         "warm_up": warm_up,
         "ms_per_update": times,

@@ -44,7 +44,7 @@ _SHAPE = {
     "provenance": {**schema.ORIGIN, "data": {"name": str, "types": int}},
 }
 """load_average: over 1, 5 and 15 minutes. groups: cases that were measured in turn, with every raw
-value; axis is what the names of the cases are numbers of, tokens what a call of a case reads."""
+value; axis is what the names of the cases are numbers of, tokens what a call of a case scores."""
 
 
 def read(path: str | Path) -> dict[str, Any]:

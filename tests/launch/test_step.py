@@ -119,21 +119,6 @@ def test_the_warm_up_is_not_timed(monkeypatch):
     assert record["ms_per_update"] == [1000.0, 500.0]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({"updates": 0}, "updates = 0 must be at least 1"),
-        ({"warm_up": -1}, "warm_up = -1 must be at least 0"),
-        ({"streams": 0}, "streams = 0 must lie between 1 and the recipe's 10"),
-        ({"streams": 11}, "streams = 11 must lie between 1 and the recipe's 10"),
-        ({"max_tokens": 9}, "max_tokens does not cut the updates of this run; take streams"),
-    ],
-)
-def test_impossible_numbers_are_refused(arguments, sentence):
-    with pytest.raises(InputError, match=sentence):
-        step(smoke("table_1a/lstm_r2"), **arguments)
-
-
 def test_one_stream_and_one_update_are_enough():
     config = smoke("table_1a/lstm_r2", "task.bptt=2")
     record = step(config, 1, 0, quiet=True, streams=1)
@@ -241,14 +226,9 @@ def test_the_record_of_a_translation_says_what_was_measured(heard, no_data):
     assert record["paper_tokens_per_update"] == 512
     assert record["config"]["run"]["tokens_per_update"] == MAX_TOKENS * UPDATE_FREQ
     assert record["config"]["dataset"]["max_tokens"] == MAX_TOKENS
-    timed = batches[UPDATE_FREQ:]
     for batch in batches:
         sides = batch["net_input"]["src_tokens"], batch["target"]
         assert max(side.numel() for side in sides) <= MAX_TOKENS
-    for name, field in (("source_tokens", "src_tokens"), ("target_tokens", "prev_output_tokens")):
-        read = [int((batch["net_input"][field] != 1).sum()) for batch in timed]  # <pad>
-        assert record[name] == round(sum(read) / 2)
-    assert record["sentences"] == round(sum(len(batch["id"]) for batch in timed) / 2)
     source, target = corpus_types("grammar")
     data = {"name": "zipf-pairs", "sha256": {}, "tokens": {}, "types": target}
     assert record["provenance"]["data"] == data | {"source_types": source}
@@ -266,9 +246,8 @@ def test_the_recipe_s_batches_by_default_and_one_update_is_enough(heard):
 
 @pytest.mark.parametrize("max_tokens", [2, 5])
 def test_a_sentence_is_never_longer_than_a_batch(max_tokens, heard):
-    record = step(translation("transformer"), 2, 0, quiet=True, max_tokens=max_tokens)
+    step(translation("transformer"), 2, 0, quiet=True, max_tokens=max_tokens)
     assert max(batch["target"].numel() for batch in heard[0]) <= max_tokens
-    assert record["target_tokens"] >= 2
 
 
 @pytest.mark.parametrize(
