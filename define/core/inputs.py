@@ -116,7 +116,6 @@ class InputOutputConfig(InputConfig):
     output: str = option("standard", "output layer: standard, adaptive, projective")
     tie_tables: bool = option(True, "the output layer shares the map's tables")
     tie_projections: bool = option(True, "the output layer shares the map's projections")
-    max_logits: int = option(2**27, "logits computed at once; a cluster with more, in parts")
 
 
 def build_unit(config: InputConfig) -> nn.Module | None:

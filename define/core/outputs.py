@@ -5,12 +5,12 @@ et al. 2017a) and Transformer-XL's projected one (proj_adaptive_softmax.py) have
 first cluster and one entry per further cluster, and a softmax within each of those.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from define.core.clusters import new_projections, new_tables
 from define.core.embedding import DefineEmbedding
@@ -21,25 +21,29 @@ from define.errors import InputError
 IGNORED = -1
 """The target of a position that is not scored."""
 
+CPU_ROWS = 128
+"""Positions whose logits are computed at once on a CPU, so that they stay in its cache. With 10,000
+types and 64 dimensions 32 to 128 are equally fast, all 700 at once take 1.4 times as long."""
+LOGITS = 2**26
+"""Logits that are computed at once on other devices."""
+
 
 class OutputLayer(nn.Module):
     """Features -> probabilities of types; in float32 at least, under autocast too.
 
     A type's probability is that of its cluster's entry in the head times its own within the
-    cluster. The logits of a cluster are computed only where a target lies in it, in parts of at
-    most `max_logits`, so that `nll` never holds V logits for every token of a large batch.
+    cluster. The logits of a cluster are computed only where a target lies in it, and for some rows
+    at a time: `nll_sum`, which training uses, never holds V logits for every token of a batch, and
+    neither does `nll` where no gradient is recorded.
 
     Shapes:
-        features (..., dim), targets (...) -> nll (...); log_probs (..., V).
+        features (..., dim), targets (...) -> nll_sum (); nll (...); log_probs (..., V).
         cluster_weight (clusters - 1, width of the first table), None for one cluster.
 
     Args:
         tables, edges: as in `ClusteredEmbedding`; parameters may be shared with one.
         projections: of the same; features are projected by their transposes.
         bias: whether types, and the clusters' entries in the head, have biases.
-        max_logits: bounds each part of a cluster that is computed at once (at least one position),
-            not the sum over the clusters. A cluster with more is computed in parts, and once more
-            in the backward pass; one with fewer is kept until then.
     """
 
     def __init__(
@@ -48,11 +52,9 @@ class OutputLayer(nn.Module):
         projections: nn.ParameterDict,
         edges: list[int],
         bias: bool,
-        max_logits: int,
     ):
         super().__init__()
         self.tables, self.projections, self.edges = nn.ParameterList(tables), projections, edges
-        self.max_logits = max_logits
         tails = len(self.tables) - 1
         self.cluster_weight = self.cluster_bias = None
         if tails:
@@ -65,17 +67,38 @@ class OutputLayer(nn.Module):
     def nll(self, features: Tensor, targets: Tensor) -> Tensor:
         """Negative log-likelihoods in nats; 0 where the target is `IGNORED`."""
         flat = targets.flatten()
+        nll = None
         with torch.autocast(features.device.type, enabled=False):
-            x = _at_least_float32(features.reshape(-1, features.shape[-1]))
-            head = flat.clone()
-            for i in range(1, len(self.tables)):
-                head[flat >= self.edges[i]] = self.edges[1] + i - 1
-            nll = self._cluster_nll(x, 0, head)
-            for i in range(1, len(self.tables)):
-                where = (head == self.edges[1] + i - 1).nonzero().squeeze(1)
-                own = flat[where] - self.edges[i]
-                nll = nll.index_add(0, where, self._cluster_nll(x[where], i, own))
+            for where, *cluster in self._clusters(features, flat):
+                part = _nll(*cluster)
+                nll = part if nll is None else nll.index_add(0, where, part)
         return nll.view(targets.shape)
+
+    def nll_sum(self, features: Tensor, targets: Tensor) -> Tensor:
+        """The sum of `nll`, in less time and memory, above all if a gradient is wanted.
+
+        The gradient is computed along with the sum, part by part; it cannot be differentiated.
+        """
+        if not torch.is_grad_enabled():
+            return self.nll(features, targets).sum()
+        with torch.autocast(features.device.type, enabled=False):
+            clusters = self._clusters(features, targets.flatten())
+            return sum(_SummedNLL.apply(*cluster) for _, *cluster in clusters)
+
+    def _clusters(self, features: Tensor, flat: Tensor) -> Iterator[tuple]:
+        """Of each cluster: where its targets are, the features there, weight, bias, the targets.
+
+        The first is the head, which has all positions, with a target in it for each.
+        """
+        x = _at_least_float32(features.reshape(-1, features.shape[-1]))
+        head = flat.clone()
+        for i in range(1, len(self.tables)):
+            head[flat >= self.edges[i]] = self.edges[1] + i - 1
+        yield None, self._projected(x, 0), *self._weight(0, x.dtype), head
+        for i in range(1, len(self.tables)):
+            where = (head == self.edges[1] + i - 1).nonzero().squeeze(1)
+            own = flat[where] - self.edges[i]
+            yield where, self._projected(x[where], i), *self._weight(i, x.dtype), own
 
     def log_probs(self, features: Tensor) -> Tensor:
         """Log-probabilities of all types: V numbers per position."""
@@ -88,31 +111,66 @@ class OutputLayer(nn.Module):
                 parts.append(entry + F.log_softmax(self._logits(x, i), -1))
         return torch.cat(parts, -1).view(*features.shape[:-1], self.edges[-1])
 
-    def _cluster_nll(self, x: Tensor, i: int, targets: Tensor) -> Tensor:
-        rows = max(1, self.max_logits // self._width(i))
-        if len(x) <= rows:
-            return self._part_nll(x, i, targets)
-        parts = zip(x.split(rows), targets.split(rows), strict=True)
-        return torch.cat(
-            [checkpoint(self._part_nll, part, i, own, use_reentrant=False) for part, own in parts]
-        )
-
-    def _part_nll(self, x: Tensor, i: int, targets: Tensor) -> Tensor:
-        return F.cross_entropy(self._logits(x, i), targets, ignore_index=IGNORED, reduction="none")
-
-    def _width(self, i: int) -> int:
-        """Logits of cluster i, the head's entries for the further clusters included."""
-        return self.edges[i + 1] - self.edges[i] + (len(self.tables) - 1 if i == 0 else 0)
-
     def _logits(self, x: Tensor, i: int) -> Tensor:
-        if str(i) in self.projections:
-            x = x @ self.projections[str(i)].to(x.dtype)
+        return F.linear(self._projected(x, i), *self._weight(i, x.dtype))
+
+    def _projected(self, x: Tensor, i: int) -> Tensor:
+        return x @ self.projections[str(i)].to(x.dtype) if str(i) in self.projections else x
+
+    def _weight(self, i: int, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+        """Weight and bias of cluster i; the head's include its entries for the other clusters."""
         weight = self.tables[i]
         bias = None if self.bias is None else self.bias[self.edges[i] : self.edges[i + 1]]
         if i == 0 and self.cluster_weight is not None:
             weight = torch.cat([weight, self.cluster_weight])
             bias = None if bias is None else torch.cat([bias, self.cluster_bias])
-        return F.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
+        return weight.to(dtype), None if bias is None else bias.to(dtype)
+
+
+def _nll(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    """Negative log-likelihoods (P) for features (P, dim) and targets (P)."""
+    rows = _rows(x, weight)
+    parts = [
+        F.cross_entropy(
+            F.linear(part, weight, bias), own, ignore_index=IGNORED, reduction="none"
+        )
+        for part, own in zip(x.split(rows), targets.split(rows), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+class _SummedNLL(torch.autograd.Function):
+    """The sum of `_nll` of the same arguments; its gradient is computed in the forward pass."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+        x_grad, weight_grad = torch.empty_like(x), torch.zeros_like(weight)
+        bias_grad = None if bias is None else torch.zeros_like(bias)
+        total = x.new_zeros(())
+        rows = _rows(x, weight)
+        for part, own, part_grad in zip(
+            x.split(rows), targets.split(rows), x_grad.split(rows), strict=True
+        ):
+            log_p = F.log_softmax(F.linear(part, weight, bias), -1)
+            total += F.nll_loss(log_p, own, ignore_index=IGNORED, reduction="sum")
+            scored = (own != IGNORED).unsqueeze(1).to(x.dtype)
+            grad = log_p.exp_().mul_(scored)
+            grad.scatter_add_(1, own.clamp(min=0).unsqueeze(1), -scored)
+            torch.mm(grad, weight, out=part_grad)
+            weight_grad.addmm_(grad.t(), part)
+            if bias is not None:
+                bias_grad += grad.sum(0)
+        ctx.save_for_backward(x_grad, weight_grad, bias_grad)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream: Tensor):
+        return *(None if g is None else g * upstream for g in ctx.saved_tensors), None
+
+
+def _rows(x: Tensor, weight: Tensor) -> int:
+    return CPU_ROWS if x.device.type == "cpu" else max(1, LOGITS // len(weight))
 
 
 def _at_least_float32(x: Tensor) -> Tensor:
@@ -162,7 +220,6 @@ def build_output(config: InputOutputConfig, embedding: DefineEmbedding, dim: int
         output_projections,
         edges,
         bias=config.output != "adaptive",  # as in the sources: fairseq's has none, the others do
-        max_logits=config.max_logits,
     )
 
 

@@ -40,8 +40,7 @@ class LanguageModelingCriterion(FairseqCriterion):
 
     def with_state(self, model, sample, state):
         """As `forward`, for a stream that goes on: takes and returns its state."""
-        nll_TB, output = model(sample["net_input"]["src_tokens"], state, sample["target"])
-        nll = nll_TB.sum()
+        nll, output = model(sample["net_input"]["src_tokens"], state, sample["target"])
         scored = sample["ntokens"]
         loss = nll
         if self.training and self.ar:

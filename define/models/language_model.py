@@ -12,7 +12,7 @@ from define.core.state import State
 
 
 class LanguageModel(BaseFairseqModel):
-    """Tokens and targets (T, B), and the state before them -> (nll (T, B) in nats, output).
+    """Tokens and targets (T, B), and the state before them -> (summed nll in nats, output).
 
     The loss is taken inside, so that logits of the whole vocabulary need not leave the output
     layer; without targets it is None.
@@ -36,7 +36,7 @@ class LanguageModel(BaseFairseqModel):
         self, src_tokens: Tensor, state: State | None = None, target: Tensor | None = None
     ) -> tuple[Tensor | None, LanguageModelOutput]:
         output = self.core(src_tokens, state)
-        nll = None if target is None else self.core.output.nll(output.features, target)
+        nll = None if target is None else self.core.output.nll_sum(output.features, target)
         return nll, output
 
     def max_positions(self) -> None:

@@ -169,20 +169,19 @@ def test_probabilities_of_any_shape_sum_to_one_and_their_logarithms_are_the_loss
     torch.testing.assert_close(nll, -log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1))
 
 
-@pytest.mark.parametrize("max_logits", [2**20, 50])
 @pytest.mark.parametrize("output", MAPS)
-def test_ignored_targets_cost_nothing_and_give_no_gradient(output, max_logits):
-    layer = make_pair(7, output=output, max_logits=max_logits, **UNTIED).output
+def test_ignored_targets_cost_nothing_and_give_no_gradient(output):
+    layer = make_pair(7, output=output, **UNTIED).output
     features = torch.randn(12, 7, requires_grad=True)
     targets = torch.randint(V, (12,))
     targets[::3] = IGNORED
     nll = layer.nll(features, targets)
     assert (nll[::3] == 0).all() and (nll[1::3] > 0).all()
-    nll.sum().backward()
+    layer.nll_sum(features, targets).backward()
     assert (features.grad[::3] == 0).all() and (features.grad[1::3] != 0).any(-1).all()
 
     layer.zero_grad()
-    layer.nll(features, torch.full((12,), IGNORED)).sum().backward()
+    layer.nll_sum(features, torch.full((12,), IGNORED)).backward()
     assert all((p.grad == 0).all() for p in layer.parameters())
 
 
@@ -194,27 +193,32 @@ def test_what_the_streams_leave_out_is_ignored():
 @pytest.mark.parametrize("target", [V, V + 5])
 def test_a_target_outside_of_the_vocabulary_is_an_error(output, target):
     layer = make_pair(7, output=output, **UNTIED).output
-    with pytest.raises(IndexError):
-        layer.nll(torch.randn(2, 7), torch.tensor([0, target]))
+    for loss in (layer.nll, layer.nll_sum):
+        with pytest.raises(IndexError):
+            loss(torch.randn(2, 7), torch.tensor([0, target]))
 
 
-@pytest.mark.parametrize("max_logits", [0, 1, 50, 333])
+@pytest.mark.parametrize("positions", [0, 1, 41])
 @pytest.mark.parametrize("output", MAPS)
-def test_losses_in_parts_are_the_losses(output, max_logits, randomise):
-    whole = make_pair(7, output=output, **UNTIED).output.double()
-    randomise(whole)
-    parts = copy.deepcopy(whole)
-    parts.max_logits = max_logits
-    features = torch.randn(3, 41, 7, dtype=torch.float64, requires_grad=True)
-    targets = torch.randint(IGNORED, V, (3, 41))
-    upstream = torch.randn(3, 41, dtype=torch.float64)
-    results = []
-    for layer in (whole, parts):
-        nll = layer.nll(features, targets)
-        results.append((nll, torch.autograd.grad(nll, [features, *layer.parameters()], upstream)))
-    torch.testing.assert_close(*results)
+def test_the_sum_in_parts_and_its_gradient_are_those_of_the_losses(
+    output, positions, randomise, monkeypatch
+):
+    monkeypatch.setattr("define.core.outputs.CPU_ROWS", 5)
+    layer = make_pair(7, output=output, **UNTIED).output.double()
+    randomise(layer)
+    features = torch.randn(3, positions, 7, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(IGNORED, V, (3, positions))
+    parts = layer.nll_sum(features, targets)
+    log_probs = layer.log_probs(features).gather(-1, targets.clamp(min=0).unsqueeze(-1))
+    whole = -(log_probs.squeeze(-1) * (targets != IGNORED)).sum()
+    inputs, upstream = [features, *layer.parameters()], torch.tensor(-1.7, dtype=torch.float64)
+    torch.testing.assert_close(parts, whole)
+    torch.testing.assert_close(layer.nll(features, targets).sum(), whole)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(loss, inputs, upstream) for loss in (parts, whole))
+    )
     with torch.no_grad():
-        torch.testing.assert_close(parts.nll(features, targets), results[0][0])
+        torch.testing.assert_close(layer.nll_sum(features, targets), parts)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -232,14 +236,15 @@ class LargestTensor(TorchDispatchMode):
 
 def largest_tensor(layer: OutputLayer, features, targets) -> int:
     with LargestTensor() as seen:
-        layer.nll(features, targets).sum().backward()
+        layer.nll_sum(features, targets).backward()
     return seen.largest
 
 
 @pytest.mark.parametrize("kind", ["adaptive", "projective"])
 @pytest.mark.parametrize("in_the_tail", [0, 3])
-def test_only_the_logits_that_targets_need_are_computed(kind, in_the_tail):
+def test_only_the_logits_that_targets_need_are_computed(kind, in_the_tail, monkeypatch):
     tokens, types, cutoffs = 1_000, 2_000, [20, 200]
+    monkeypatch.setattr("define.core.outputs.CPU_ROWS", tokens)
     layer = make_pair(8, types, output=kind, map_dim=8, cutoffs=cutoffs, **UNTIED).output
     features = torch.randn(tokens, 8, requires_grad=True)
     targets = torch.randint(cutoffs[0], (tokens,))
@@ -249,37 +254,20 @@ def test_only_the_logits_that_targets_need_are_computed(kind, in_the_tail):
 
 
 @pytest.mark.parametrize("output", MAPS)
-def test_no_tensor_is_larger_than_the_bound(output):
-    tokens, types, bound = 1_000, 2_000, 20_000
+def test_logits_of_all_positions_are_neither_held_nor_kept(output, monkeypatch):
+    tokens, types, rows = 1_000, 2_000, 10
+    monkeypatch.setattr("define.core.outputs.CPU_ROWS", rows)
     fields = {"output": output, "map_dim": 8, "cutoffs": [20, 200], **UNTIED}
-    layer = make_pair(8, types, max_logits=bound, **fields).output
-    assert max(p.numel() for p in layer.parameters()) < bound
+    layer = make_pair(8, types, **fields).output
     features = torch.randn(tokens, 8, requires_grad=True)
     targets = torch.randint(types, (tokens,))
-    assert largest_tensor(layer, features, targets) <= bound
-    layer.max_logits = tokens * types
-    assert largest_tensor(layer, features, targets) > 50 * bound
-
-
-@pytest.mark.parametrize("output", MAPS)
-def test_what_is_kept_for_the_backward_pass_is_not_the_logits(output):
-    tokens, types, bound = 1_000, 2_000, 20_000
-    fields = {"output": output, "map_dim": 8, "cutoffs": [20, 200], **UNTIED}
-    layer = make_pair(8, types, max_logits=bound, **fields).output
-    features = torch.randn(tokens, 8, requires_grad=True)
-    targets = torch.randint(types, (tokens,))
-
-    def kept() -> int:
-        elements = []
-        with torch.autograd.graph.saved_tensors_hooks(
-            lambda t: elements.append(t.numel()) or t, lambda t: t
-        ):
-            layer.nll(features, targets)
-        return sum(elements)
-
-    assert kept() < tokens * types / 20
-    layer.max_logits = tokens * types
-    assert kept() > tokens * types / 2
+    assert largest_tensor(layer, features, targets) <= rows * types
+    elements = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: elements.append(t.numel()) or t, lambda t: t
+    ):
+        layer.nll_sum(features, targets)
+    assert sum(elements) < tokens * types / 20
 
 
 def test_it_is_torchs_adaptive_softmax():
@@ -608,7 +596,7 @@ def test_what_does_not_fit_is_refused(fields, dim, words):
 @pytest.mark.parametrize("parameters", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("output", MAPS)
 def test_low_precision_features_give_float32_probabilities(output, parameters):
-    layer = make_pair(7, output=output, max_logits=100, **UNTIED).output.to(parameters)
+    layer = make_pair(7, output=output, **UNTIED).output.to(parameters)
     features, targets = torch.randn(31, 7).bfloat16(), torch.randint(V, (31,))
     exact = copy.deepcopy(layer).float()
     expected = (exact.nll(features.float(), targets), exact.log_probs(features.float()))
@@ -618,7 +606,7 @@ def test_low_precision_features_give_float32_probabilities(output, parameters):
     for results in (found, under_autocast):
         for one, other in zip(results, expected, strict=True):
             assert one.dtype == torch.float32 and torch.equal(one, other)
-    under_autocast[0].sum().backward()
+    layer.nll_sum(features, targets).backward()
     assert all(p.grad.dtype == parameters for p in layer.parameters())
 
 

@@ -20,8 +20,8 @@ class Ramp(nn.Module):
         raw = torch.tensor([0.0, 0.1, 0.3, 0.6, 1.0])[: len(tokens)]
         raw_TBN = raw[:, None, None].expand(len(tokens), B, N)
         features_TBN = torch.full((len(tokens), B, N), 0.5)
-        nll_TB = torch.where(target >= 0, math.log(V), 0.0)
-        return nll_TB, LanguageModelOutput(features_TBN, raw_TBN, "next")
+        nll = torch.where(target >= 0, math.log(V), 0.0).sum()
+        return nll, LanguageModelOutput(features_TBN, raw_TBN, "next")
 
 
 def sample(steps: int = T) -> dict:

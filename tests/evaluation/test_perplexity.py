@@ -106,7 +106,6 @@ class Even(nn.Module):
             nn.ParameterDict(),
             [0, num_types],
             bias=False,
-            max_logits=2**20,
         )
 
     def forward(self, tokens, state):
