@@ -227,10 +227,11 @@ def steps(bench: Bench) -> Iterator[dict[str, Any]]:
                 for row in rows:
                     config = bench.config(experiments[row], scale)
                     cases[row] = bench.updates(config, bench.turns(7) + 1)
-                facts = {"table": table, "scale": scale}
-                yield with_tokens(
-                    bench.group(f"Table {table}, scale {scale}", cases, 7, **facts), cases
-                )
+                batch = config.dataset.batch_size
+                size = f"{batch} streams" if batch else f"{config.dataset.max_tokens} tokens"
+                title = f"Table {table}, scale {scale}, {size}"
+                group = bench.group(title, cases, 7, table=table, scale=scale)
+                yield with_tokens(group, cases)
 
 
 def with_tokens(group: dict[str, Any], cases: Mapping[str, Updates]) -> dict[str, Any]:
@@ -272,7 +273,7 @@ def softmax_pass(name: str, types: int, positions: int, device: str) -> Callable
     else:
         config = config_from(InputOutputConfig, section)
         layer = build_output(config, build_input(config, types), dim).to(device)
-        loss = lambda: layer.nll(features, targets).mean()  # noqa: E731
+        loss = lambda: layer.nll_sum(features, targets) / positions  # noqa: E731
     wanted = [features, *layer.parameters()]
     return lambda: torch.autograd.grad(loss(), wanted, allow_unused=True)
 
