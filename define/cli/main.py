@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from define import __version__
 from define.cli import (
+    bench,
     compare,
     diff,
     doctor,
@@ -31,6 +32,7 @@ COMMANDS = (
     status,
     search,
     step,
+    bench,
     evaluate,
     translate,
     score,

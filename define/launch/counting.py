@@ -80,6 +80,17 @@ def experiments(table: str) -> dict[str, str]:
     return own | NAMESAKES.get(table, {})
 
 
+def own_experiments(table: str) -> dict[str, str]:
+    """Row -> experiment, of the rows whose config does not build on that of another row."""
+    folder = configs_folder() / "experiment"
+    return {
+        row: experiment
+        for row, experiment in experiments(table).items()
+        if experiment == f"table_{table}/{row}"
+        and "\n  - /experiment/" not in (folder / f"{experiment}.yaml").read_text(encoding="utf-8")
+    }
+
+
 @dataclass(frozen=True)
 class PaperModel:
     """A row's model at full paper size.

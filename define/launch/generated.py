@@ -7,13 +7,11 @@ SIZES: names of the arguments that cut an update.
 meta: the `data` of a record's provenance.
 fields: the record's fields about the size of every update.
 task(section): the task of a config's `task` section, with its training split loaded.
-counts(batches): the record's fields about the size of one update, whose batches these are.
 remedy: what to do where the memory is too small.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -83,6 +81,7 @@ class Text:
             "paper_streams": paper_streams,
             "bptt": bptt,
             "tokens_per_update": streams * bptt,
+            "paper_tokens_per_update": paper_streams * bptt,
         }
         self.remedy = f"take fewer streams than {streams} with --streams"
 
@@ -90,9 +89,6 @@ class Text:
         task = tasks.setup_task(section, corpus=self._corpus)
         task.load_dataset("train")
         return task
-
-    def counts(self, batches: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-        return {}
 
 
 def generated_corpus(num_types: int, num_tokens: int, seed: int) -> Corpus:
@@ -179,13 +175,6 @@ class Pairs:
             pad_to_multiple=section.required_seq_len_multiple,
         )
         return task
-
-    def counts(self, batches: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-        return {
-            "sentences": sum(batch["nsentences"] for batch in batches),
-            "source_tokens": sum(int(b["net_input"]["src_lengths"].sum()) for b in batches),
-            "target_tokens": sum(batch["ntokens"] for batch in batches),
-        }
 
 
 def lengths(generator: np.random.Generator, tokens: int, longest: int) -> np.ndarray:

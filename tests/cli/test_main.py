@@ -7,7 +7,17 @@ from define.cli import main as module
 from define.cli.main import main
 from define.errors import InputError
 
-COMMANDS = ("prepare", "train", "status", "step", "evaluate", "compare", "params", "doctor")
+COMMANDS = (
+    "prepare",
+    "train",
+    "status",
+    "step",
+    "bench",
+    "evaluate",
+    "compare",
+    "params",
+    "doctor",
+)
 
 
 def exit_code(*arguments: str) -> int:
