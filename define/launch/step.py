@@ -15,14 +15,15 @@ from fairseq.trainer import Trainer
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from define import plugin
 from define.errors import InputError
 from define.launch import provenance
 from define.launch.compose import fairseq_config
 from define.launch.counting import corpus_types, parameters
 from define.launch.generated import MATERIALS, Pairs, Text, require_at_least
 from define.launch.observer import PeakMemory, scored
+from define.launch.rules import check_recipe
 from define.launch.run_folder import published_config
-from define.launch.train import check_recipe
 from define.results.steps import SCHEMA
 from define.tasks.observer import Observed, Observer
 
@@ -93,6 +94,7 @@ def _material(config: DictConfig, updates: int, size: dict[str, int | None]) -> 
 
 def begin(config: DictConfig, material: Text | Pairs) -> tuple[Trainer, GroupedIterator]:
     """fairseq's trainer before its first update, and the batches of each update."""
+    plugin.register()
     cfg = OmegaConf.create(fairseq_config(config))
     metrics.reset()
     utils.set_torch_seed(cfg.common.seed)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from define.data import zipf
-from define.launch.counting import dictionary
+from define.launch.generated import dictionary
 from define.launch.generated import (
     MEAN_LENGTH,
     RATIO_DEVIATION,

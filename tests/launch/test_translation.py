@@ -11,9 +11,9 @@ from fairseq import tasks
 
 from define.errors import InputError
 from define.evaluation import bleu
+from define.evaluation.decodings import Decoding
 from define.launch import decoding, translation
 from define.launch.compose import compose
-from define.launch.decoding import Decoding
 
 SHORT = {"beam": 2, "max_len_b": 9}
 

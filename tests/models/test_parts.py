@@ -8,7 +8,7 @@ from define import plugin
 from define.core.counting import count_parameters
 from define.core.parts import PARTS
 from define.core.registry import MODELS
-from define.launch.counting import dictionary
+from define.launch.generated import dictionary
 from define.models.transformer import SHARES, DefineTransformer, DefineTransformerConfig
 
 WIDTH = 16

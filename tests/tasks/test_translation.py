@@ -13,8 +13,9 @@ from fairseq_cli.train import validate
 from omegaconf import OmegaConf
 
 from define.errors import InputError
+from define.evaluation.decodings import Decoding
 from define.launch.compose import compose, fairseq_config
-from define.launch.decoding import Decoding, load_model, translate
+from define.launch.decoding import load_model, translate
 from define.tasks.observer import Observed, Observer
 from define.tasks.translation import DefineTranslationConfig, DefineTranslationTask
 
