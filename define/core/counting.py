@@ -34,10 +34,14 @@ def count_parameters(
 class _WithoutDraws(TorchFunctionMode):
     """Leaves random initial values out: without memory, torch would load its compiler for them."""
 
-    DRAWS = (Tensor.normal_, Tensor.uniform_)
+    INITS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
+    METHODS = (Tensor.normal_, Tensor.uniform_)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        return args[0] if func in self.DRAWS else func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in self.INITS:
+            return kwargs["tensor"]
+        return args[0] if func in self.METHODS else func(*args, **kwargs)
 
 
 @contextmanager
