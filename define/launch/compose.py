@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,7 @@ def compose(overrides: list[str]) -> DictConfig:
     Raises:
         InputError: an unknown key or group, a value of the wrong type, or a rule broken.
     """
-    schema.register()
-    ConfigStore.instance().store(name="define_schema", node=Config)
+    _register()
     try:
         with initialize_config_dir(str(configs_folder()), version_base=HYDRA_BASE):
             config = _composed(overrides)
@@ -144,6 +144,12 @@ def compose(overrides: list[str]) -> DictConfig:
     ):
         section[key] = str(Path(section[key]).resolve())
     return config
+
+
+@cache
+def _register() -> None:
+    schema.register()
+    ConfigStore.instance().store(name="define_schema", node=Config)
 
 
 def _composed(overrides: list[str]) -> DictConfig:
