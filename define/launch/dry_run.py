@@ -67,7 +67,9 @@ def _by_side(model: Outline) -> dict[str, int]:
     encoder, decoder = model.encoder, model.decoder
     at_output = {id(p) for layer in model.output_layers for p in layer.parameters()}
     # Keys and values of the encoder's output; the matrix makes the queries too.
-    read_source = sum(2 * layer.multihead_attn.in_proj_weight.numel() // 3 for layer in decoder.layers)
+    read_source = sum(
+        2 * layer.multihead_attn.in_proj_weight.numel() // 3 for layer in decoder.layers
+    )
     return {
         "source": _matrices(encoder, encoder.embed_tokens.map) + read_source,
         "target": _matrices(decoder, decoder.embed_tokens.map, at_output) - read_source,

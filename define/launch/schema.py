@@ -77,7 +77,7 @@ def _read() -> tuple[type, dict[str, type]]:
 
 
 FairseqConfig, _THEIRS = _read()
-"""As fairseq's class of that name, and the classes of `NODES`."""
+"""As fairseq's class of that name; the classes of `NODES`."""
 
 OptimizationConfig: type = FairseqConfig.__dataclass_fields__["optimization"].type
 """As fairseq's class of that name."""
@@ -108,8 +108,13 @@ def _ours() -> dict[str, type]:
             *("LanguageModelingCriterionConfig", LanguageModelingCriterionOptions, _Named),
         ),
     }
-    return {node: make_dataclass(name, [], bases=tuple(bases)) for node, (name, *bases) in found.items()}
+    return {
+        node: make_dataclass(name, [], bases=tuple(bases)) for node, (name, *bases) in found.items()
+    }
 
+
+CLASSES = _THEIRS | _ours()
+"""Group/name, as a config chooses it, -> class."""
 
 GROUPS = {node.partition("/")[0] for node in NODES} | {"model", "scoring", "bpe", "tokenizer"}
 """Where fairseq has more to choose from."""
@@ -118,7 +123,7 @@ GROUPS = {node.partition("/")[0] for node in NODES} | {"model", "scoring", "bpe"
 def register() -> None:
     """Stores with Hydra what fairseq would store when it is imported; idempotent."""
     store = ConfigStore.instance()
-    for node, made in (_THEIRS | _ours()).items():
+    for node, made in CLASSES.items():
         group, _, name = node.partition("/")
         store.store(name=name, group=group, node=made(_name=name), provider="fairseq")
 

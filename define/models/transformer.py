@@ -23,6 +23,7 @@ from define.core.parts import mark_parts
 from define.core.registry import config_from
 from define.core.transformer import TransformerConfig, check
 
+
 @dataclass
 class DefineTransformerConfig(TransformerConfig, FairseqDataclass):
     def transformer_config(self) -> FairseqTransformerConfig:
