@@ -1,4 +1,4 @@
-"""A run config without fairseq is the config with it, and what trains nothing leaves fairseq out."""
+"""A run config without fairseq is the config with it; what trains nothing does not import it."""
 
 import json
 import subprocess
