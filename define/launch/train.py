@@ -41,6 +41,7 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     Raises:
         InputError: no corpus, an impossible model, or a folder of another run.
     """
+    plugin.register()
     check_recipe(config)
     corpus = workload(config).load(config)
     counts = parameters(config.model, workload(config).types(corpus))
@@ -129,7 +130,6 @@ def _updates(config: DictConfig) -> int:
 def _run_fairseq(config: DictConfig, observer: Observer, updates: int) -> None:
     if 0 < config.optimization.max_update <= updates:
         return  # fairseq would take one more step
-    plugin.register()
     # fairseq keeps the best loss on a function, for the life of the process.
     vars(checkpoint_utils.save_checkpoint).pop("best", None)
     Observed.observer = observer

@@ -16,6 +16,7 @@ from define.evaluation import bleu, decodings
 from define.evaluation.decodings import Decoding
 from define.evaluation.perplexity import Score, mean
 from define.files import atomic_write
+from define.launch.compose import fairseq_config
 from define.launch.counting import Types, build
 
 if TYPE_CHECKING:
@@ -88,10 +89,11 @@ def score(config: DictConfig, corpus: PairCorpus, quiet: bool) -> dict[str, Any]
         a record's `translations` and `final`.
     """
     # fairseq takes long to import, and what comes before training does without it.
-    from define.launch import decoding
-    from define.tasks.translation import DefineTranslationTask
+    from fairseq import tasks
 
-    task = DefineTranslationTask.setup_task(config.task)
+    from define.launch import decoding
+
+    task = tasks.setup_task(OmegaConf.create(fairseq_config(config)["task"]))
     splits = ["valid", "test"] if config.run.score_test else ["valid"]
     cuda = torch.cuda.is_available() and not config.common.cpu
     best = Path(config.checkpoint.save_dir) / "checkpoint_best.pt"
