@@ -34,12 +34,12 @@ from define.errors import InputError
 from define.launch import provenance
 from define.launch.compose import compose
 from define.launch.counting import own_experiments
+from define.launch.environment import allocator
 from define.launch.generated import MATERIALS, Pairs, Text
 from define.launch.observer import PeakMemory, RunObserver
 from define.launch.step import Updates
 from define.launch.timing import (
     Measure,
-    allocator,
     alternate,
     device_clock,
     in_child,

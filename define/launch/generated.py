@@ -23,7 +23,7 @@ from define.data import zipf
 from define.data.corpora import Corpus
 from define.data.vocabulary import EOS, Vocabulary
 from define.errors import InputError
-from define.launch.counting import corpus_types, dictionary
+from define.launch.counting import corpus_types
 from define.tasks.language_modeling import StreamLanguageModelingTask
 from define.tasks.translation import DefineTranslationTask
 
@@ -98,6 +98,14 @@ def generated_corpus(num_types: int, num_tokens: int, seed: int) -> Corpus:
     tokens = {"train": (ranks - 1).astype(np.int32)}
     meta = {"name": "zipf", "sha256": {}, "tokens": {}, "types": num_types}
     return Corpus("zipf", Path(), tokens, vocabulary, meta)
+
+
+def dictionary(types: int) -> Dictionary:
+    """A dictionary of so many types, which are numbers; fairseq's special symbols included."""
+    numbers = Dictionary()
+    for number in range(types - len(numbers)):
+        numbers.add_symbol(str(number))
+    return numbers
 
 
 class Pairs:

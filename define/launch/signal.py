@@ -14,8 +14,8 @@ from define.core.embedding import DefineEmbedding
 from define.core.parts import PARTS
 from define.core.signal import input_signal, sample_types
 from define.launch.generated import MATERIALS, Pairs, Text
+from define.launch.rules import check_recipe
 from define.launch.step import Updates
-from define.launch.train import check_recipe
 from define.models.transformer import DefineTransformer
 
 TYPES = 512

@@ -13,15 +13,16 @@ from fairseq.trainer import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from define import plugin
 from define.errors import InputError
 from define.launch import provenance
 from define.launch.compose import fairseq_config
 from define.launch.counting import corpus_types, parameters
 from define.launch.generated import MATERIALS, Pairs, Text, require_at_least
 from define.launch.observer import PeakMemory, scored
+from define.launch.rules import check_recipe
 from define.launch.run_folder import published_config
 from define.launch.timing import alternate, device_clock
-from define.launch.train import check_recipe
 from define.results.steps import SCHEMA
 from define.tasks.observer import Observed, Observer
 
@@ -46,6 +47,7 @@ class Updates:
         clock: str = "wall",
         build: Callable[[FairseqTask], nn.Module] | None = None,
     ):
+        plugin.register()
         cfg = OmegaConf.create(fairseq_config(config))
         metrics.reset()
         utils.set_torch_seed(cfg.common.seed)

@@ -86,18 +86,6 @@ def peak_memory_mib() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def allocator() -> str:
-    """The library that gives this process its memory: a preloaded one, or the system's."""
-    try:
-        maps = Path("/proc/self/maps").read_text(encoding="utf-8")
-    except OSError:
-        maps = ""
-    names = ("tcmalloc", "jemalloc", "mimalloc")
-    name = next((name for name in names if f"lib{name}" in maps), "system")
-    settings = [f"{key}={value}" for key, value in os.environ.items() if key.startswith("MALLOC_")]
-    return " ".join([name, *sorted(settings)])
-
-
 def load_average() -> list[float]:
     """Processes that want to run, as means over the last 1, 5 and 15 minutes."""
     return list(os.getloadavg())

@@ -12,8 +12,8 @@ from define.data import python_docs
 from define.errors import InputError
 from define.launch import step as module
 from define.launch.compose import compose
-from define.launch.counting import corpus_types, dictionary
-from define.launch.generated import generated_corpus
+from define.launch.counting import corpus_types
+from define.launch.generated import dictionary, generated_corpus
 from define.launch.observer import PeakMemory
 from define.launch.step import step
 from define.models.transformer import DefineTransformer, DefineTransformerConfig

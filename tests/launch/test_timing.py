@@ -1,7 +1,5 @@
 """The harness: what is run when, what is timed, and a child's own memory."""
 
-import pytest
-
 from define.launch import timing
 from define.launch.timing import alternate, in_child, peak_memory_mib, timed
 
@@ -42,13 +40,3 @@ def test_a_childs_peak_memory_is_not_its_parents():
     own = peak_memory_mib()
     assert own > 600 and len(pages) == 600 << 20
     assert in_child(peak_memory_mib) < own - 100
-
-
-@pytest.mark.parametrize(
-    ("maps", "name"), [("/lib/libtcmalloc.so.4", "tcmalloc"), ("/lib/libc.so.6", "system")]
-)
-def test_the_allocator_is_named_with_its_settings(tmp_path, monkeypatch, maps, name):
-    (tmp_path / "maps").write_text(maps)
-    monkeypatch.setattr(timing, "Path", lambda _: tmp_path / "maps")
-    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
-    assert timing.allocator() == f"{name} MALLOC_ARENA_MAX=2"
