@@ -5,8 +5,6 @@ from collections.abc import Iterable
 from dataclasses import field, make_dataclass
 from typing import Any
 
-from fairseq.dataclass import FairseqDataclass
-from fairseq.optim import FairseqOptimizer
 from torch import nn
 
 from define.core.parts import PARTS
@@ -26,7 +24,6 @@ FactorFields = make_dataclass(
         for name, title in SCALED.items()
         for part in PARTS
     ],
-    bases=(FairseqDataclass,),
 )
 """The optimizers' options: lr_factor_table, ..., weight_decay_factor_output; 1 by default.
 
@@ -89,8 +86,8 @@ def groups_by_part(cfg: FactorFields, params: Iterable[nn.Parameter]) -> list[An
     return [{"params": []}, *groups]
 
 
-class ByPart(FairseqOptimizer):
-    """Sets rates of an optimizer that was given `groups_by_part`.
+class ByPart:
+    """Sets rates of a fairseq optimizer, the next base class, that was given `groups_by_part`.
 
     `get_lr` gives the base rate, exactly: it is that of the first group.
     """
