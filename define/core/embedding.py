@@ -51,11 +51,13 @@ class DefineEmbedding(nn.Module):
         return F.embedding(where, self._embed(distinct))
 
     def _embed(self, tokens: Tensor) -> Tensor:
-        e_o = self.map(tokens)
+        e_o = e_i = self.map(tokens)
         if self.scale != 1:
             e_o = e_o * self.scale
         if self.unit is not None:
-            e_o = self.unit(e_o)
+            # In bfloat16, which autocast makes, neither the gradients of a token's positions nor
+            # what the context model adds to e_o may be summed.
+            e_o = self.unit(e_o).to(e_i.dtype)
         if self.padding_idx is not None:
             e_o = e_o.masked_fill((tokens == self.padding_idx).unsqueeze(-1), 0.0)
         return e_o

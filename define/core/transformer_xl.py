@@ -187,8 +187,7 @@ class TransformerXL(nn.Module):
             state = self.zero_state(batch_size)
         state = tuple(latest(memory, lengths.memory) for memory in state)
         num_keys = len(state[0]) + num_queries
-        # The sums stay in the parameters' dtype under autocast.
-        x = self.dropout(self.embedding(tokens_TB).to(self.u.dtype))
+        x = self.dropout(self.embedding(tokens_TB))
         window = lengths.memory if lengths.same_length else None
         mask = attention_mask(num_queries, num_keys, window, x.dtype, x.device)
         positions = sinusoids(num_keys, x.shape[-1], lengths.clamp, x.dtype, x.device)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from define.core.dropout import Dropout
 from define.core.group_linear import GroupLinear, require_divisible, shuffle_features
+from define.core.layer_norm import LayerNorm
 from define.core.schedule import cyclic_groups, expansion_widths, hierarchical_groups
 from define.errors import InputError
 
@@ -234,7 +235,7 @@ class GroupLayer(nn.Module):
         self.linear = GroupLinear(
             in_features, out_features, groups, bias=config.released, share=config.share_groups
         )
-        self.norm = nn.LayerNorm(out_features // groups) if config.norm == "layer" else None
+        self.norm = LayerNorm(out_features // groups) if config.norm == "layer" else None
         self.activation = ACTIVATIONS[config.activation]()
         self.dropout = Dropout(config.dropout)
 
@@ -269,7 +270,7 @@ class DefineUnit(nn.Module):
         if config.released:
             self.input = GroupLayer(config.n, config.mixed_dim, 1, config)
         elif config.unit == "ours":
-            self.input = nn.LayerNorm(config.n, elementwise_affine=False)
+            self.input = LayerNorm(config.n, elementwise_affine=False)
         self.layers = nn.ModuleList(GroupLayer(*shape, config) for shape in config.layer_shapes())
         self.reduce = None
         if config.reduce:

@@ -88,6 +88,17 @@ def test_rows_of_padding_get_no_gradient(map, make_embedding):
     assert (rows.grad[0] == 0).all() and (rows.grad[1] != 0).any()
 
 
+@pytest.mark.parametrize("input", ["linear", "define"])
+def test_gradients_of_a_tokens_many_places_add_up_under_autocast(input, make_embedding):
+    """Summed in bfloat16, 1 added to 256 is lost: the gradient would be 4 times too small."""
+    embedding = make_embedding(input=input)
+    tokens = torch.tensor([3]).expand(1024)
+    with torch.autocast("cpu", torch.bfloat16):
+        (many,) = torch.autograd.grad(embedding(tokens).sum(), embedding.map.weight)
+        (one,) = torch.autograd.grad(embedding(tokens[:1]).sum(), embedding.map.weight)
+    torch.testing.assert_close(many, 1024 * one, rtol=0.01, atol=0.01)
+
+
 def test_per_position_is_an_option_of_the_config(make_embedding):
     embedding = make_embedding(per_position=True)
     counter = RowCounter(embedding.unit)
