@@ -50,7 +50,7 @@ setup(
     # hydra-core 1.3 breaks on 3.14. Tested on 3.11; on 3.10, 3.12, 3.13 only that the pins resolve.
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["define", "define.*"]),
-    package_data={"": ["*.yaml", "*.j2"]},
+    package_data={"": ["*.yaml", "*.json", "*.j2"]},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     entry_points={"console_scripts": ["define = define.cli.main:main"]},

@@ -83,6 +83,7 @@ class Machine:
             "FAKE_VENV_PYTHON": str(folder / "venv_python"),
             "FAKE_PIP_CALLS": str(self.calls),
             "FAKE_PIP_REPLIES": "",
+            "DEFINE_ALLOCATOR": "none",
         }
 
     def fake_free_space(self, gibibytes: float) -> None:
@@ -133,6 +134,32 @@ def test_set_up_installs_in_order_and_the_second_run_does_nothing(machine):
     assert second.returncode == 0
     assert "up to date" in second.stdout
     assert machine.pip_calls() == []
+
+
+@pytest.mark.parametrize(
+    ("user", "library", "apt_status", "installs", "hints"),
+    [
+        (0, "", 0, True, False),
+        (0, "", 100, True, True),
+        (1000, "", 0, False, True),
+        (0, "libtcmalloc_minimal.so.4", 0, False, False),
+    ],
+)
+def test_the_allocator_s_package_is_installed_or_named(
+    machine, tmp_path, user, library, apt_status, installs, hints
+):
+    calls = tmp_path / "apt_calls"
+    for name, text in {
+        "uname": "echo Linux",
+        "id": f"echo {user}",
+        "ldconfig": f"echo {library}",
+        "apt-get": f'echo "$*" >>{shlex.quote(str(calls))}; exit {apt_status}',
+    }.items():
+        write_program(machine.bin / name, f"#!/bin/bash\n{text}\n")
+    done = machine.run(DEFINE_ALLOCATOR="")
+    assert done.returncode == 0, done.stderr
+    assert (calls.exists() and "libtcmalloc-minimal4" in calls.read_text()) == installs
+    assert ("hint: training on a CPU is faster with tcmalloc" in done.stdout) == hints
 
 
 @pytest.mark.parametrize("changed", ["setup.py", "requirements/lock.txt", "requirements/torch.txt"])

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from define.errors import InputError
+from define.launch import environment
 
 DISTRIBUTION = "define-reproduction"
 SET_UP = "run scripts/setup.sh"
@@ -170,6 +171,30 @@ def _check_cpu(torch) -> Finding:
         return Finding("device", "warning", f"{cpu}: NVIDIA is here but torch is a CPU build", fix)
     fix = f"update the NVIDIA driver to one that fits CUDA {torch.version.cuda}"
     return Finding("device", "warning", f"{cpu}: torch {torch.__version__} finds no GPU", fix)
+
+
+def check_allocator(variables: Mapping[str, str], used: str) -> Finding:
+    """Whether an allocator that keeps its memory is preloaded; training on a CPU gains by it.
+
+    Args:
+        variables: the environment.
+        used: by this process, as `define.launch.environment.allocator` has it.
+    """
+    if used != environment.SYSTEM:
+        return Finding("allocator", "ok", used)
+    if variables.get(environment.VARIABLE) == "none":
+        detail = f"the system's, as {environment.VARIABLE} = none asks for"
+    elif library := environment.chosen(variables):
+        detail = f"the system's here; the command `define` preloads {library}"
+    elif platform.system() == "Linux":
+        fix = (
+            f"install Debian's libtcmalloc-minimal4 (Fedora: gperftools-libs), or name a library "
+            f"with {environment.VARIABLE}=FILE; {environment.VARIABLE}=none keeps the system's"
+        )
+        return Finding("allocator", "warning", "the system's; training on a CPU is slower", fix)
+    else:
+        detail = "the system's; another is preloaded on Linux alone"
+    return Finding("allocator", "ok", detail)
 
 
 def mig_instances() -> list[str]:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from define.cli import checks
 from define.cli.checks import Finding
+from define.launch import environment
 
 STYLES = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 
@@ -24,9 +25,9 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         "doctor",
         help="check this machine and the prepared data",
-        description="Check Python, the installed packages, the devices, the disk, the prepared "
-        "corpora, the paper's numbers and run tracking. Exit status: 1 if something is broken, "
-        "else 0.",
+        description="Check Python, the installed packages, the devices, the allocator, the disk, "
+        "the prepared corpora, the paper's numbers and run tracking. Exit status: 1 if something "
+        "is broken, else 0.",
         epilog="example: define doctor --data data",
     )
     parser.add_argument(
@@ -68,6 +69,7 @@ def examine(data: Path, runs: Path) -> Iterator[Finding]:
     yield from checks.check_conflicts(d.metadata["Name"] for d in metadata.distributions())
     yield checks.check_fairseq()
     yield from checks.check_devices()
+    yield checks.check_allocator(os.environ, environment.allocator())
     yield checks.check_disk(shutil.disk_usage(checks.nearest_folder(runs)).free)
     yield checks.check_runs(runs)
     yield from checks.check_corpora(data)

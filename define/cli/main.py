@@ -1,6 +1,7 @@
 """The command `define`."""
 
 import argparse
+import importlib
 import logging
 import os
 import signal
@@ -8,42 +9,18 @@ import sys
 from collections.abc import Sequence
 
 from define import __version__
-from define.cli import (
-    compare,
-    diff,
-    doctor,
-    evaluate,
-    params,
-    prepare,
-    report,
-    score,
-    search,
-    status,
-    step,
-    train,
-    translate,
-)
 from define.errors import InputError
+from define.launch import environment
 
 COMMANDS = (
-    prepare,
-    train,
-    status,
-    search,
-    step,
-    evaluate,
-    translate,
-    score,
-    compare,
-    diff,
-    report,
-    params,
-    doctor,
+    *("prepare", "train", "status", "search", "step", "bench", "evaluate", "translate", "score"),
+    *("compare", "diff", "report", "params", "doctor"),
 )
+"""Modules beside this one, imported when they are needed."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all subcommands."""
+def build_parser(commands: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of these subcommands."""
     parser = argparse.ArgumentParser(
         prog="define",
         description="Reproduces the tables of DeFINE (Mehta et al., ICLR 2020).",
@@ -51,14 +28,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_parser(subparsers)
+    for command in commands:
+        importlib.import_module(f"define.cli.{command}").add_parser(subparsers)
     return parser
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """As `parse_args`, which by itself takes no overrides after a flag that follows overrides."""
-    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
+    parser = build_parser(words[:1] if words and words[0] in COMMANDS else COMMANDS)
     args, left = parser.parse_known_args(argv)
     if left and ("overrides" not in args or any(word.startswith("-") for word in left)):
         parser.error(f"unrecognized arguments: {' '.join(left)}")
@@ -79,9 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     os.environ.setdefault("LOGLEVEL", "WARNING")  # what fairseq reads when it is imported
-    args = _parse(argv)
-    signal.signal(signal.SIGTERM, _terminated)
     try:
+        if argv is None:
+            environment.prepare()
+        args = _parse(argv)
+        signal.signal(signal.SIGTERM, _terminated)
         return args.run(args)
     except InputError as error:
         print(f"define: {error}", file=sys.stderr)

@@ -3,21 +3,32 @@
 import argparse
 import json
 import statistics
+import subprocess
 import sys
-from typing import Any
+from pathlib import Path
 
+from define.errors import InputError
 from define.files import write_json
+from define.results import steps
 
 DESCRIPTION = """\
 Takes some training updates of a run at its full size and measures them: milliseconds per update,
 peak memory, and the loss, which shows that they are real but is no result. What they read is
 generated under a Zipf law with as many types as the run's corpus has, so that no corpus is needed.
+With table_T, it measures every row of that table at scale paper, one process each, and writes
+OUTPUT/table_T/steps/ROW.json; a row that fails does not stop the others.
 
   define step experiment=table_1a/lstm_r1 scale=paper --streams 4
   define step experiment=table_2/txl_64 scale=paper --output experiments/table_2/steps/txl_64.json
   define step experiment=table_1c/awd_lstm scale=mini --updates 20 --warm-up 5
-  define step experiment=table_3/transformer scale=paper --update-freq 2
+  define step table_1a table_2 --streams 4 --updates 1 --output reports
+  define step table_3 --update-freq 2
 """
+SIZES = {
+    "streams": "fewer streams of a language model than the recipe's; both are recorded",
+    "max_tokens": "smaller batches of a translation than the recipe's, padding included",
+    "update_freq": "fewer batches per update of a translation; the recipe's tokens are recorded",
+}
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -29,38 +40,25 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides, as for `define train`"
+        "overrides",
+        nargs="*",
+        metavar="table_T | KEY=VALUE",
+        help="tables, and Hydra overrides as for `define train`",
     )
+    for name, default, help in (
+        ("--updates", 3, "updates to time"),
+        ("--warm-up", 1, "updates before those, not timed"),
+    ):
+        parser.add_argument(
+            name, type=int, default=default, metavar="N", help=f"{help} (default: {default})"
+        )
+    for name, help in SIZES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=help)
     parser.add_argument(
-        "--updates", type=int, default=3, metavar="N", help="updates to time (default: 3)"
+        "--output",
+        metavar="PATH",
+        help="write the measurements there, as JSON; with tables a folder (default: reports)",
     )
-    parser.add_argument(
-        "--warm-up",
-        type=int,
-        default=1,
-        metavar="N",
-        help="updates before those, not timed (default: 1)",
-    )
-    parser.add_argument(
-        "--streams",
-        type=int,
-        metavar="B",
-        help="fewer streams of a language model than the recipe's, to fit memory or patience; both "
-        "are recorded",
-    )
-    parser.add_argument(
-        "--max-tokens",
-        type=int,
-        metavar="N",
-        help="smaller batches of a translation than the recipe's, padding included",
-    )
-    parser.add_argument(
-        "--update-freq",
-        type=int,
-        metavar="N",
-        help="fewer batches per update of a translation; the recipe's tokens are recorded too",
-    )
-    parser.add_argument("--output", metavar="FILE", help="write the measurements there, as JSON")
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
     parser.set_defaults(run=run)
@@ -68,19 +66,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures, writes and prints. Raises InputError for what cannot be composed or trained."""
+    tables = [word for word in args.overrides if "=" not in word]
+    if tables:
+        return _every_row(tables, args)
     from define.launch.compose import compose
     from define.launch.step import step
 
     config = compose(args.overrides)
-    record = step(
-        config,
-        args.updates,
-        args.warm_up,
-        args.quiet or args.json,
-        streams=args.streams,
-        max_tokens=args.max_tokens,
-        update_freq=args.update_freq,
-    )
+    sizes = {name: getattr(args, name) for name in SIZES}
+    record = step(config, args.updates, args.warm_up, args.quiet or args.json, **sizes)
     if args.output:
         write_json(args.output, record)
     if args.json:
@@ -89,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         times = record["ms_per_update"]
         print(
-            f"table {record['table']}, {record['row']}: {_size(record)}; "
+            f"table {record['table']}, {record['row']}: {record['tokens_per_update']:,} of "
+            f"{record['paper_tokens_per_update']:,} tokens per update; "
             f"{statistics.median(times):,.1f} ms per update "
             f"(median of {len(times)}, {min(times):,.1f} to {max(times):,.1f}), "
             f"peak memory {record['peak_memory_mib']:,.0f} MiB; "
@@ -98,13 +93,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _size(record: dict[str, Any]) -> str:
-    """How much one update reads."""
-    if "streams" in record:
-        return f"{record['streams']} of {record['paper_streams']} streams x {record['bptt']} tokens"
-    return (
-        f"{record['tokens_per_update']:,} of {record['paper_tokens_per_update']:,} tokens per "
-        f"update ({record['update_freq']} batches of {record['max_tokens']:,} tokens, padding "
-        f"included: {record['sentences']:,} sentences, {record['source_tokens']:,} source and "
-        f"{record['target_tokens']:,} target subwords)"
-    )
+def _every_row(tables: list[str], args: argparse.Namespace) -> int:
+    """This command for each row of the tables; the exit code of the last that failed."""
+    from define.launch.counting import own_experiments
+
+    jobs = []
+    for table in tables:
+        found = own_experiments(table.removeprefix("table_"))
+        if not found:
+            raise InputError(f"there is no table {table!r} with rows to measure; write table_1a")
+        jobs += [(table, row, experiment) for row, experiment in found.items()]
+    options = [f"--updates={args.updates}", f"--warm-up={args.warm_up}"]
+    given = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
+    options += [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    options += [f"--{name}" for name in ("json", "quiet") if getattr(args, name)]
+    options += ["scale=paper"] * ("scale=" not in " ".join(args.overrides))
+    options += [word for word in args.overrides if word not in tables]
+    failed = 0
+    for table, row, experiment in jobs:
+        output = Path(args.output or "reports") / table / steps.FOLDER / f"{row}.json"
+        words = [f"experiment={experiment}", f"--output={output}", *options]
+        done = subprocess.run([sys.executable, "-m", "define", "step", *words])
+        failed = done.returncode or failed
+    return failed

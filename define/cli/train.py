@@ -83,9 +83,14 @@ def run(args: argparse.Namespace) -> int:
 
         show(config)
         return 0
-    from define.launch.train import train
+    from define.launch.rules import check_recipe
+    from define.launch.run_folder import finished
 
-    train(config, args.quiet)
+    check_recipe(config)
+    if finished(config) is None:
+        from define.launch.train import train
+
+        train(config, args.quiet)
     print(summary(records.read(Path(config.run.dir) / records.FILE_NAME)))
     return 0
 

@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from define.data import pairs
+    from define.evaluation.decodings import Decoding
     from define.launch import decoding
 
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -77,9 +78,9 @@ def run(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise InputError(f"--threads {args.threads} must be at least 1")
         torch.set_num_threads(args.threads)
-    names = [field.name for field in fields(decoding.Decoding)]
+    names = [field.name for field in fields(Decoding)]
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    how = decoding.Decoding(**given)
+    how = Decoding(**given)
 
     checkpoint = decoding.read(args.checkpoint)
     corpus = pairs.load(args.data or checkpoint["cfg"]["task"]["data"])

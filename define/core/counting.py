@@ -1,8 +1,11 @@
 """Parameters of a built model, by the parts of the paper's tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from define.core.embedding import DefineEmbedding
 from define.core.parts import parameters_by_part
@@ -26,3 +29,23 @@ def count_parameters(
         "io": counts["table"] + counts["output"],
         "total": sum(counts.values()),
     }
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leaves random initial values out: without memory, torch would load its compiler for them."""
+
+    INITS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
+    METHODS = (Tensor.normal_, Tensor.uniform_)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in self.INITS:
+            return kwargs["tensor"]
+        return args[0] if func in self.METHODS else func(*args, **kwargs)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """What is built inside has shapes alone, and takes no memory."""
+    with torch.device("meta"), _WithoutDraws():
+        yield

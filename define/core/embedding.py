@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+ROWS = 128
+"""The unit computes a multiple of so many rows: memory for every other size would be kept."""
+
 
 class DefineEmbedding(nn.Module):
     """Tokens -> e_o; stands wherever an `nn.Embedding` stands.
@@ -16,8 +19,8 @@ class DefineEmbedding(nn.Module):
         unit: e_i -> e_o, a function of one token alone; None passes e_i on.
         output_dim: dimension of e_o.
         per_position: run the unit for every position instead of once per distinct token of the
-            batch. Outputs and gradients are the same but for dropout inside the unit, which is
-            drawn per position instead of per distinct token.
+            batch, padded to a multiple of `ROWS`. Outputs and gradients are the same but for
+            dropout inside the unit, which is drawn per position instead of per distinct token.
         padding_idx: a token whose e_o is zero and which gets no gradient.
         scale: factor on e_i (Transformer-XL and fairseq take the root of its dimension).
     """
@@ -44,6 +47,7 @@ class DefineEmbedding(nn.Module):
         if self.unit is None or self.per_position:
             return self._embed(tokens)
         distinct, where = torch.unique(tokens, return_inverse=True)
+        distinct = F.pad(distinct, (0, -len(distinct) % ROWS))  # rows that nothing reads
         return F.embedding(where, self._embed(distinct))
 
     def _embed(self, tokens: Tensor) -> Tensor:

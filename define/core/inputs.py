@@ -6,6 +6,7 @@ from typing import List, Optional  # noqa: UP035 - fairseq knows these types of 
 from torch import nn
 
 from define.core.clusters import ClusteredEmbedding, cluster_edges
+from define.core.dropout import Dropout
 from define.core.embedding import DefineEmbedding
 from define.core.group_linear import GroupLinear
 from define.core.unit import ACTIVATIONS, DefineUnit, UnitConfig, require_choice
@@ -138,7 +139,7 @@ def build_unit(config: InputConfig) -> nn.Module | None:
         return nn.Sequential(
             GroupLinear(config.mapped_dim, config.expand_dim),
             ACTIVATIONS[activation](),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             GroupLinear(config.expand_dim, config.reduce_dim),
         )
     return None

@@ -4,7 +4,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from define.core.dropout import dropout
 
 LSTMState = tuple[Tensor, Tensor]
 """(h, c), each (1, B, hidden)."""
@@ -38,7 +39,7 @@ class WeightDropLSTM(nn.Module):
         return zeros, zeros
 
     def forward(self, x_TBI: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-        weight_hh = F.dropout(self.weight_hh, self.weight_dropout, self.training)
+        weight_hh = dropout(self.weight_hh, self.weight_dropout, self.training)
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
         # On a GPU autocast would run this in float16, whatever type it was asked for.
         with torch.autocast("cuda", enabled=False):

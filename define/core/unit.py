@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from define.core.dropout import Dropout
 from define.core.group_linear import GroupLinear, require_divisible, shuffle_features
 from define.core.schedule import cyclic_groups, expansion_widths, hierarchical_groups
 from define.errors import InputError
@@ -235,7 +236,7 @@ class GroupLayer(nn.Module):
         )
         self.norm = nn.LayerNorm(out_features // groups) if config.norm == "layer" else None
         self.activation = ACTIVATIONS[config.activation]()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     @property
     def groups(self) -> int:

@@ -1,23 +1,18 @@
 """Language-model loss with AWD-LSTM's activation regularisation, registered with fairseq."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fairseq.criterions import FairseqCriterion, register_criterion
 from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 
-from define.errors import InputError
+from define.criterions.options import LanguageModelingCriterionOptions, require_penalties
 
 
 @dataclass
-class LanguageModelingCriterionConfig(FairseqDataclass):
-    ar: float = field(
-        default=0.0, metadata={"help": "alpha of AR: L2 on the last layer's dropped output"}
-    )
-    tar: float = field(
-        default=0.0, metadata={"help": "beta of TAR: L2 on the change of the raw output over time"}
-    )
+class LanguageModelingCriterionConfig(LanguageModelingCriterionOptions, FairseqDataclass):
+    pass
 
 
 @register_criterion("define_language_modeling", dataclass=LanguageModelingCriterionConfig)
@@ -30,8 +25,7 @@ class LanguageModelingCriterion(FairseqCriterion):
 
     def __init__(self, task, ar: float = 0.0, tar: float = 0.0):
         super().__init__(task)
-        if ar < 0 or tar < 0:
-            raise InputError(f"criterion.ar = {ar} and tar = {tar} must not be negative")
+        require_penalties(ar, tar)
         self.ar, self.tar = ar, tar
 
     def forward(self, model, sample, reduce: bool = True):

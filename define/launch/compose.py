@@ -3,11 +3,10 @@
 import os
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fairseq.dataclass.configs import FairseqConfig
-from fairseq.dataclass.configs import OptimizationConfig as FairseqOptimizationConfig
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -17,9 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from define import plugin
 from define.errors import InputError
+from define.launch import schema
 from define.optim.by_part import SCALED, require_factor
 
-SECTIONS = tuple(f.name for f in fields(FairseqConfig))
+SECTIONS = tuple(f.name for f in fields(schema.FairseqConfig))
 """fairseq's own sections, in its order."""
 
 HYDRA_BASE = "1.1"
@@ -48,7 +48,7 @@ class RunConfig:
     On the command line: "+run.protocols.NAME={window: 64}".
     """
     translations: dict[str, Any] = field(default_factory=dict)
-    """name -> fields of `define.launch.decoding.Decoding`; the first is the headline."""
+    """name -> fields of `define.evaluation.decodings.Decoding`; the first is the headline."""
     tokens_per_update: int = 0
     """Of a translation batch, padding included; optimization.update_freq follows from it, so that
     it stays the same on any number of devices. 0 leaves update_freq as it is."""
@@ -67,7 +67,7 @@ class PartFactors:
 
 
 @dataclass
-class OptimizationConfig(FairseqOptimizationConfig):
+class OptimizationConfig(schema.OptimizationConfig):
     """fairseq's section, and what multiplies the values of each part; 0 freezes it."""
 
     lr_factors: PartFactors = field(default_factory=PartFactors)
@@ -75,7 +75,7 @@ class OptimizationConfig(FairseqOptimizationConfig):
 
 
 @dataclass
-class Config(FairseqConfig):
+class Config(schema.FairseqConfig):
     """fairseq's sections, and what a run is."""
 
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
@@ -113,11 +113,10 @@ def compose(overrides: list[str]) -> DictConfig:
     Raises:
         InputError: an unknown key or group, a value of the wrong type, or a rule broken.
     """
-    plugin.register()
-    ConfigStore.instance().store(name="define_schema", node=Config)
+    _register()
     try:
         with initialize_config_dir(str(configs_folder()), version_base=HYDRA_BASE):
-            config = hydra_compose("train", overrides)
+            config = _composed(overrides)
         OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"config: {one_sentence(error)}") from error
@@ -145,6 +144,22 @@ def compose(overrides: list[str]) -> DictConfig:
     ):
         section[key] = str(Path(section[key]).resolve())
     return config
+
+
+@cache
+def _register() -> None:
+    schema.register()
+    ConfigStore.instance().store(name="define_schema", node=Config)
+
+
+def _composed(overrides: list[str]) -> DictConfig:
+    try:
+        return hydra_compose("train", overrides)
+    except MissingConfigException as error:
+        if str(error.missing_cfg_file).partition("/")[0] not in schema.GROUPS:
+            raise
+        plugin.register()  # imports fairseq, which has more than the schema
+        return hydra_compose("train", overrides)
 
 
 def batches_per_update(config: DictConfig) -> int:
@@ -240,7 +255,7 @@ def fairseq_config(config: DictConfig) -> dict[str, Any]:
     """fairseq's sections alone, plain: what `fairseq-hydra-train` takes as a config file."""
     plain = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     sections = {name: plain[name] for name in SECTIONS}
-    own = sections["optimization"].keys() - {f.name for f in fields(FairseqOptimizationConfig)}
+    own = sections["optimization"].keys() - {f.name for f in fields(schema.OptimizationConfig)}
     for key in own:  # the optimizer has them as its own options
         del sections["optimization"][key]
     sections["common"]["user_dir"] = str(Path(__file__).parents[1])

@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from fairseq.data import Dictionary
 from omegaconf import DictConfig
 from torch import nn
 
-from define.core.counting import count_parameters
+from define.core.counting import count_parameters, without_values
 from define.core.registry import build_model, config_from
+from define.core.transformer import Outline, TransformerConfig
 from define.data import pairs, python_docs
 from define.data.corpora import get_spec
 from define.launch.compose import compose, configs_folder
-from define.models.transformer import DefineTransformer, DefineTransformerConfig
 
 Types = int | tuple[int, int]
 """V of a corpus; of source and target where it is parallel, fairseq's special symbols included."""
@@ -32,25 +30,16 @@ def corpus_types(name: str) -> Types:
     return get_spec(name).types or python_docs.TYPES
 
 
-def dictionary(types: int) -> Dictionary:
-    """A dictionary of so many types, which are numbers; fairseq's special symbols included."""
-    numbers = Dictionary()
-    for number in range(types - len(numbers)):
-        numbers.add_symbol(str(number))
-    return numbers
-
-
 def build(model_section: Mapping[str, Any], types: Types) -> nn.Module:
     """The model that a config's `model` section describes, without weights.
 
     Raises:
         InputError: the model cannot be built.
     """
-    with torch.device("meta"):
+    with without_values():
         if isinstance(types, int):
             return build_model(model_section, types)
-        config = config_from(DefineTransformerConfig, model_section)
-        return DefineTransformer.of(config, *map(dictionary, types))
+        return Outline(config_from(TransformerConfig, model_section), *types)
 
 
 def parameters(model_section: Mapping[str, Any], types: Types) -> dict[str, int]:
@@ -60,7 +49,7 @@ def parameters(model_section: Mapping[str, Any], types: Types) -> dict[str, int]
         InputError: the model cannot be built.
     """
     model = build(model_section, types)
-    if isinstance(model, DefineTransformer):
+    if isinstance(model, Outline):
         return count_parameters(model, model.embeddings, model.output_layers)
     return count_parameters(model, [model.embedding], [model.output])
 
@@ -78,6 +67,17 @@ def experiments(table: str) -> dict[str, str]:
     folder = configs_folder() / "experiment" / f"table_{table}"
     own = {path.stem: f"table_{table}/{path.stem}" for path in sorted(folder.glob("*.yaml"))}
     return own | NAMESAKES.get(table, {})
+
+
+def own_experiments(table: str) -> dict[str, str]:
+    """Row -> experiment, of the rows whose config does not build on that of another row."""
+    folder = configs_folder() / "experiment"
+    return {
+        row: experiment
+        for row, experiment in experiments(table).items()
+        if experiment == f"table_{table}/{row}"
+        and "\n  - /experiment/" not in (folder / f"{experiment}.yaml").read_text(encoding="utf-8")
+    }
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,15 @@ from rich.table import Table
 from torch import nn
 
 from define.core.outputs import projections, tables
+from define.core.transformer import Outline
 from define.core.transformer_xl import TransformerXLConfig
 from define.data import pairs
 from define.data.corpora import META, get_spec
 from define.data.pairs import PairCorpus
 from define.errors import InputError
-from define.launch import decoding
+from define.evaluation import decodings
 from define.launch.counting import Types, build, corpus_types, parameters
 from define.launch.run_folder import existing, write_configs
-from define.launch.workloads import workload
-from define.models.transformer import DefineTransformer
 
 SHOWN = ("run", "seed", "task", "model", "criterion", "optimizer", "lr_scheduler", "optimization")
 FLOPS_PER_PRODUCT = 6
@@ -44,7 +43,7 @@ def products(config: DictConfig, types: Types) -> dict[str, int]:
         InputError: the model cannot be built.
     """
     model = build(config.model, types)
-    if isinstance(model, DefineTransformer):
+    if isinstance(model, Outline):
         return _by_side(model)
     at_output = {id(p) for p in model.output.parameters()}
     weights = _matrices(model, model.embedding.map, at_output)
@@ -64,13 +63,12 @@ def _matrices(module: nn.Module, map: nn.Module, at_output: Container[int] = ())
     return sum(p.numel() for p in module.parameters() if p.ndim > 1 and id(p) not in looked_up)
 
 
-def _by_side(model: DefineTransformer) -> dict[str, int]:
+def _by_side(model: Outline) -> dict[str, int]:
     encoder, decoder = model.encoder, model.decoder
     at_output = {id(p) for layer in model.output_layers for p in layer.parameters()}
+    # Keys and values of the encoder's output; the matrix makes the queries too.
     read_source = sum(
-        linear.weight.numel()
-        for layer in decoder.layers
-        for linear in (layer.encoder_attn.k_proj, layer.encoder_attn.v_proj)
+        2 * layer.multihead_attn.in_proj_weight.numel() // 3 for layer in decoder.layers
     )
     return {
         "source": _matrices(encoder, encoder.embed_tokens.map) + read_source,
@@ -238,8 +236,9 @@ def types_of(config: DictConfig) -> tuple[Types, PairCorpus | None]:
     A parallel corpus has the sizes of its dictionaries if it is prepared, else nominal ones.
     """
     corpus = _prepared(config)
-    types = workload(config).types(corpus) if corpus else corpus_types(config.run.corpus)
-    return types, corpus
+    if corpus:
+        return (corpus.source_types, corpus.types), corpus
+    return corpus_types(config.run.corpus), None
 
 
 def _prepared(config: DictConfig) -> PairCorpus | None:
@@ -288,7 +287,7 @@ def show(config: DictConfig) -> None:
 def _translations(config: DictConfig) -> Table:
     """How the trained model will translate."""
     lines = Table(title="Translations", title_justify="left", box=None, show_header=False)
-    found = decoding.parse(OmegaConf.to_container(config.run.translations))
+    found = decodings.parse(OmegaConf.to_container(config.run.translations))
     for name, how in found.items():
         lines.add_row(name, ", ".join(f"{key} {value}" for key, value in how.settings().items()))
     return lines

@@ -7,13 +7,11 @@ SIZES: names of the arguments that cut an update.
 meta: the `data` of a record's provenance.
 fields: the record's fields about the size of every update.
 task(section): the task of a config's `task` section, with its training split loaded.
-counts(batches): the record's fields about the size of one update, whose batches these are.
 remedy: what to do where the memory is too small.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +23,7 @@ from define.data import zipf
 from define.data.corpora import Corpus
 from define.data.vocabulary import EOS, Vocabulary
 from define.errors import InputError
-from define.launch.counting import corpus_types, dictionary
+from define.launch.counting import corpus_types
 from define.tasks.language_modeling import StreamLanguageModelingTask
 from define.tasks.translation import DefineTranslationTask
 
@@ -83,6 +81,7 @@ class Text:
             "paper_streams": paper_streams,
             "bptt": bptt,
             "tokens_per_update": streams * bptt,
+            "paper_tokens_per_update": paper_streams * bptt,
         }
         self.remedy = f"take fewer streams than {streams} with --streams"
 
@@ -90,9 +89,6 @@ class Text:
         task = tasks.setup_task(section, corpus=self._corpus)
         task.load_dataset("train")
         return task
-
-    def counts(self, batches: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-        return {}
 
 
 def generated_corpus(num_types: int, num_tokens: int, seed: int) -> Corpus:
@@ -102,6 +98,14 @@ def generated_corpus(num_types: int, num_tokens: int, seed: int) -> Corpus:
     tokens = {"train": (ranks - 1).astype(np.int32)}
     meta = {"name": "zipf", "sha256": {}, "tokens": {}, "types": num_types}
     return Corpus("zipf", Path(), tokens, vocabulary, meta)
+
+
+def dictionary(types: int) -> Dictionary:
+    """A dictionary of so many types, which are numbers; fairseq's special symbols included."""
+    numbers = Dictionary()
+    for number in range(types - len(numbers)):
+        numbers.add_symbol(str(number))
+    return numbers
 
 
 class Pairs:
@@ -179,13 +183,6 @@ class Pairs:
             pad_to_multiple=section.required_seq_len_multiple,
         )
         return task
-
-    def counts(self, batches: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-        return {
-            "sentences": sum(batch["nsentences"] for batch in batches),
-            "source_tokens": sum(int(b["net_input"]["src_lengths"].sum()) for b in batches),
-            "target_tokens": sum(batch["ntokens"] for batch in batches),
-        }
 
 
 def lengths(generator: np.random.Generator, tokens: int, longest: int) -> np.ndarray:

@@ -6,12 +6,16 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from define.core.counting import without_values
 from define.core.registry import build_model
+from define.criterions.options import require_penalties
+from define.data import corpora
 from define.data.corpora import Corpus
+from define.data.streams import Streams
 from define.errors import InputError
 from define.evaluation import checkpoints, protocols
 from define.evaluation.perplexity import evaluate, layout
-from define.tasks.language_modeling import StreamLanguageModelingTask
+from define.tasks.options import check, require_streams, window_lengths
 
 
 def check_recipe(config: DictConfig) -> None:
@@ -33,21 +37,29 @@ def load(config: DictConfig) -> Corpus:
     Raises:
         InputError: no corpus, or a value that breaks a rule.
     """
-    task = StreamLanguageModelingTask(config.task)
-    task.build_criterion(config.criterion)
+    check(config.task)
+    corpus = corpora.load(config.task.data)
+    if config.criterion._name != "define_language_modeling":
+        raise InputError(
+            f"criterion = {config.criterion._name} carries no state between batches; take "
+            f"criterion=define_language_modeling"
+        )
+    require_penalties(config.criterion.ar, config.criterion.tar)
     for split, streams in (
         ("train", config.dataset.batch_size),
         ("valid", config.dataset.batch_size_valid),
     ):
-        task.load_dataset(split)
-        batches = task.get_batch_iterator(task.dataset(split), max_sentences=streams)
-        batches.first_batch  # noqa: B018
-    with torch.device("meta"):
-        model = build_model(config.model, task.corpus.types)
+        require_streams(streams)
+        is_train = split == "train"
+        tokens = corpus.tokens[split][: is_train and config.task.train_tokens or None]
+        steps = Streams(tokens, corpus.eos, streams).steps
+        window_lengths(config.task, steps, is_train, config.common.seed, epoch=1)
+    with without_values():
+        model = build_model(config.model, corpus.types)
     for protocol in _protocols(config).values():
         for split, streams in _final_streams(config).items():
-            layout(model, task.corpus.tokens[split], task.corpus.eos, streams, protocol)
-    return task.corpus
+            layout(model, corpus.tokens[split], corpus.eos, streams, protocol)
+    return corpus
 
 
 def types(corpus: Corpus) -> int:

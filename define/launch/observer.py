@@ -1,7 +1,6 @@
 """Turns what the task tells during training into the run record and what a person sees."""
 
 import math
-import resource
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from fairseq.logging import metrics
 from tqdm import tqdm
 
+from define.launch.timing import peak_memory_mib
 from define.launch.tracking import Tracker
 from define.results import journal, records
 from define.tasks.observer import Observer
@@ -36,7 +36,7 @@ class PeakMemory(Observer):
     @property
     def mib(self) -> float:
         """On the GPU, or of this process on the CPU; from the start, building included."""
-        return self._cuda_mib or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return self._cuda_mib or peak_memory_mib()
 
 
 class Interval:

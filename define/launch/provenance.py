@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from define.launch.environment import allocator
 from define.results import sweeps
 from define.results.records import without_places
 
@@ -76,6 +77,7 @@ def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, A
         "command": without_places(shlex.join(["define", *sys.argv[1:]])),
         "device": device_name(cpu),
         "threads": threads,
+        "allocator": allocator(),
         "python": platform.python_version(),
         "versions": versions(),
         "data": {key: corpus_meta[key] for key in CORPUS_FACTS}

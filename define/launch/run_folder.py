@@ -64,6 +64,15 @@ def existing(config: DictConfig) -> dict[str, Any] | None:
     return old
 
 
+def finished(config: DictConfig) -> dict[str, Any] | None:
+    """The record of the run if it is finished.
+
+    Raises: as `existing`.
+    """
+    record = existing(config)
+    return record if record is not None and record["status"] == "finished" else None
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Holds the folder for one training; the system lets go of it however the process ends.

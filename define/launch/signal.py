@@ -14,8 +14,8 @@ from define.core.embedding import DefineEmbedding
 from define.core.parts import PARTS
 from define.core.signal import input_signal, sample_types
 from define.launch.generated import MATERIALS, Pairs, Text
-from define.launch.step import begin
-from define.launch.train import check_recipe
+from define.launch.rules import check_recipe
+from define.launch.step import Updates
 from define.models.transformer import DefineTransformer
 
 TYPES = 512
@@ -77,13 +77,14 @@ def measure(config: DictConfig) -> dict[str, Any]:
     check_recipe(config)
     # For a batch as small as this, further threads cost more than they give.
     torch.set_num_threads(1)
-    trainer, updates = begin(config, material)
+    updates = Updates(config, material)
+    trainer = updates.trainer
     embedding = _embedding(trainer.model)
     edges = getattr(embedding.map, "edges", [0, embedding.num_embeddings])
     types = sample_types(edges, TYPES, config.seed, embedding.padding_idx)
     signal = input_signal(embedding, types, config.seed).to_json()
     trainer.optimizer.set_lr(max(config.optimization.lr))
-    return signal | _first_step(trainer, next(updates))
+    return signal | _first_step(trainer, next(updates.groups))
 
 
 def _material(config: DictConfig) -> Text | Pairs:

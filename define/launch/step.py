@@ -1,30 +1,93 @@
 """Training updates of a run at its full size, timed: their cost, without a corpus on disk."""
 
 import math
-import sys
-import time
-from itertools import islice
-from statistics import mean
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from fairseq import utils
 from fairseq.data.iterators import GroupedIterator
 from fairseq.logging import metrics
+from fairseq.tasks import FairseqTask
 from fairseq.trainer import Trainer
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
+from torch import nn
 
+from define import plugin
 from define.errors import InputError
 from define.launch import provenance
 from define.launch.compose import fairseq_config
 from define.launch.counting import corpus_types, parameters
 from define.launch.generated import MATERIALS, Pairs, Text, require_at_least
 from define.launch.observer import PeakMemory, scored
+from define.launch.rules import check_recipe
 from define.launch.run_folder import published_config
-from define.launch.train import check_recipe
+from define.launch.timing import alternate, device_clock
 from define.results.steps import SCHEMA
 from define.tasks.observer import Observed, Observer
+
+
+class Updates:
+    """The first updates of a run, as fairseq's own `train` takes them; a call measures the next.
+
+    Args:
+        config: from `define.launch.compose.compose`, cut to the size of `material`.
+        material: what the updates read.
+        clock: name of the clock, as in `define.launch.timing.CLOCKS`.
+        build: makes the model from the task; the config's own by default.
+    Attributes:
+        trainer, groups: fairseq's trainer, and the batches of each update to come.
+        losses, tokens: of each update, in nats per token, and what it scored.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        material: Text | Pairs,
+        clock: str = "wall",
+        build: Callable[[FairseqTask], nn.Module] | None = None,
+    ):
+        plugin.register()
+        cfg = OmegaConf.create(fairseq_config(config))
+        metrics.reset()
+        utils.set_torch_seed(cfg.common.seed)
+        task = material.task(cfg.task)
+        model = build(task) if build else task.build_model(cfg.model)
+        self.trainer = trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
+        # Where an update fails, fairseq would save the weights.
+        trainer.save_checkpoint = lambda *args, **kwargs: None
+        batches = trainer.get_train_iterator(epoch=1, load_dataset=False).next_epoch_itr()
+        self.groups = GroupedIterator(batches, cfg.optimization.update_freq[0])
+        trainer.begin_epoch(1)
+        self.losses: list[float] = []
+        self.tokens: list[int] = []
+        self._material, self._clock = material, device_clock(trainer.cuda, clock)
+
+    def __call__(self) -> list[float]:
+        """Milliseconds of one more update.
+
+        Raises:
+            InputError: it fails: out of GPU memory, or a loss that is not finite.
+        """
+        group = next(self.groups)
+        self.tokens.append(sum(batch["ntokens"] for batch in group))
+        number, started = len(self.tokens), self._clock()
+        try:
+            log = self.trainer.train_step(group)
+        except (FloatingPointError, OverflowError) as error:
+            raise InputError(
+                f"update {number} has diverged ({error}); take a smaller optimization.lr"
+            ) from error
+        elapsed = self._clock() - started
+        if log is None:
+            remedy = self._material.remedy
+            raise InputError(f"the updates need more memory than the GPU has; {remedy}")
+        self.losses.append(scored(float(log["nll_loss"]))["nll"])
+        if not math.isfinite(self.losses[-1]):
+            raise InputError(
+                f"the loss of update {number} is {self.losses[-1]}; take a smaller optimization.lr"
+            )
+        return [1000 * elapsed]
 
 
 def step(
@@ -42,11 +105,9 @@ def step(
         size: in place of the recipe's, where that needs too much memory or time: `streams` of a
             language model, `max_tokens` and `update_freq` of a translation; None leaves it.
     Returns:
-        the record of `define.results.steps`, with the loss of every update, warm-up included. Of a
-        translation, sentences and tokens of an update are means over those that are timed.
+        the record of `define.results.steps`, with the loss of every update, warm-up included.
     Raises:
-        InputError: an impossible number, a config that training would refuse, or updates that
-            fail: out of GPU memory, or a loss that is not finite.
+        InputError: an impossible number, a config that training would refuse, or updates that fail.
     """
     require_at_least(1, "updates", updates)
     require_at_least(0, "warm_up", warm_up)
@@ -58,7 +119,10 @@ def step(
     memory = PeakMemory()
     Observed.observer = memory
     try:
-        times, losses, sizes = _train(config, material, warm_up + updates, quiet)
+        taken = Updates(config, material)
+        times = alternate({"update": taken}, updates, warm_up, None if quiet else "updates")[
+            "update"
+        ]
     finally:
         Observed.observer = Observer()
     origin["finished"] = provenance.now()
@@ -69,11 +133,10 @@ def step(
         "config": published_config(config),
         "parameters": counts,
         **material.fields,
-        **{key: round(mean(one[key] for one in sizes[warm_up:])) for key in sizes[0]},
         "updates": updates,
         "warm_up": warm_up,
-        "ms_per_update": times[warm_up:],
-        "loss": losses,
+        "ms_per_update": times,
+        "loss": taken.losses,
         "peak_memory_mib": memory.mib,
         "provenance": origin,
     }
@@ -89,64 +152,3 @@ def _material(config: DictConfig, updates: int, size: dict[str, int | None]) -> 
                 f"{name} does not cut the updates of this run; take {' or '.join(kind.SIZES)}"
             )
     return kind(config, updates, **given)
-
-
-def begin(config: DictConfig, material: Text | Pairs) -> tuple[Trainer, GroupedIterator]:
-    """fairseq's trainer before its first update, and the batches of each update."""
-    cfg = OmegaConf.create(fairseq_config(config))
-    metrics.reset()
-    utils.set_torch_seed(cfg.common.seed)
-    task = material.task(cfg.task)
-    trainer = Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
-    # Where an update fails, fairseq would save the weights.
-    trainer.save_checkpoint = lambda *args, **kwargs: None
-    batches = trainer.get_train_iterator(epoch=1, load_dataset=False).next_epoch_itr()
-    groups = GroupedIterator(batches, cfg.optimization.update_freq[0])
-    trainer.begin_epoch(1)
-    return trainer, groups
-
-
-def _train(
-    config: DictConfig, material: Text | Pairs, updates: int, quiet: bool
-) -> tuple[list[float], list[float], list[dict[str, int]]]:
-    """The first updates of an epoch, as fairseq's own `train` takes them.
-
-    Returns:
-        milliseconds, loss in nats per token and counts of each update.
-    """
-    trainer, groups = begin(config, material)
-    times, losses, sizes = [], [], []
-    bar = tqdm(
-        islice(groups, updates),
-        total=updates,
-        unit="update",
-        disable=quiet,
-        leave=False,
-        file=sys.stderr,
-    )
-    for group in bar:
-        sizes.append(material.counts(group))
-        started = _clock(trainer)
-        try:
-            log = trainer.train_step(group)
-        except (FloatingPointError, OverflowError) as error:
-            raise InputError(
-                f"update {len(sizes)} has diverged ({error}); take a smaller optimization.lr"
-            ) from error
-        times.append(1000 * (_clock(trainer) - started))
-        if log is None:
-            raise InputError(f"the updates need more memory than the GPU has; {material.remedy}")
-        losses.append(scored(float(log["nll_loss"]))["nll"])
-        if not math.isfinite(losses[-1]):
-            raise InputError(
-                f"the loss of update {len(losses)} is {losses[-1]}; take a smaller optimization.lr"
-            )
-        bar.set_postfix_str(f"{times[-1]:,.0f} ms, loss {losses[-1]:.3f}")
-    return times, losses, sizes
-
-
-def _clock(trainer: Trainer) -> float:
-    """Seconds; the GPU has done what it was told before."""
-    if trainer.cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter()

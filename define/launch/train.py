@@ -5,18 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import checkpoint_utils, optim
+from fairseq import checkpoint_utils
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig, OmegaConf
 
+from define import plugin
 from define.errors import InputError
 from define.launch import provenance
 from define.launch.compose import fairseq_config
 from define.launch.counting import parameters
 from define.launch.observer import RunObserver
+from define.launch.rules import check_recipe
 from define.launch.run_folder import (
     alone,
     existing,
+    finished,
     last_checkpoint,
     published_config,
     write_configs,
@@ -25,33 +28,6 @@ from define.launch.tracking import Views, open_views
 from define.launch.workloads import Corpus, workload
 from define.results import records
 from define.tasks.observer import Observed, Observer
-
-
-def check_recipe(config: DictConfig) -> None:
-    """Refuses what fairseq would take and no run here does.
-
-    Raises:
-        InputError: a value of fairseq's sections that breaks a rule.
-    """
-    devices, optimization = config.distributed_training.distributed_world_size, config.optimization
-    if devices != 1:
-        raise InputError(
-            f"distributed_training.distributed_world_size = {devices} must be 1 for define, which "
-            f"trains on one device; fairseq-hydra-train with the fairseq.yaml that `define train "
-            f"--dry-run` writes trains on several"
-        )
-    if not (optimization.max_epoch > 0 or optimization.max_update > 0):
-        raise InputError("training would never end; set optimization.max_epoch or max_update")
-    if not optimization.lr or min(optimization.lr) <= 0:
-        raise InputError(f"optimization.lr = {optimization.lr} must be greater than 0")
-    if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
-        raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    common = config.common
-    if not common.fp16 or common.fp16_no_flatten_grads or common.memory_efficient_fp16:
-        parameter.param_group = "context"
-    optim.build_optimizer(config.optimizer, [parameter])
-    workload(config).check_recipe(config)
 
 
 def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
@@ -65,21 +41,17 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     Raises:
         InputError: no corpus, an impossible model, or a folder of another run.
     """
+    plugin.register()
     check_recipe(config)
     corpus = workload(config).load(config)
     counts = parameters(config.model, workload(config).types(corpus))
-    if (record := _finished(config)) is not None:
+    if (record := finished(config)) is not None:
         return record
     with alone(Path(config.run.dir)):
         # Whoever held the folder until now may have finished the run.
-        if (record := _finished(config)) is not None:
+        if (record := finished(config)) is not None:
             return record
         return _train(config, corpus, counts, existing(config), quiet)
-
-
-def _finished(config: DictConfig) -> dict[str, Any] | None:
-    record = existing(config)
-    return record if record is not None and record["status"] == "finished" else None
 
 
 def _train(

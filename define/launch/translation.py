@@ -4,23 +4,24 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from fairseq import tasks, utils
 from omegaconf import DictConfig, OmegaConf
 
 from define.data import pairs
 from define.data.pairs import PairCorpus
 from define.errors import InputError
-from define.evaluation import bleu
+from define.evaluation import bleu, decodings
+from define.evaluation.decodings import Decoding
 from define.evaluation.perplexity import Score, mean
 from define.files import atomic_write
-from define.launch import decoding
+from define.launch.compose import fairseq_config
 from define.launch.counting import Types, build
-from define.launch.decoding import Decoding
-from define.models.transformer import DefineTransformer
-from define.tasks.translation import DefineTranslationTask
+
+if TYPE_CHECKING:
+    from define.models.transformer import DefineTransformer
+    from define.tasks.translation import DefineTranslationTask
 
 HYPOTHESES = "hypotheses"
 """Folder of a run: one folder per translation, one text file per evaluation set."""
@@ -76,7 +77,7 @@ def types(corpus: PairCorpus) -> Types:
 
 
 def _decodings(config: DictConfig) -> dict[str, Decoding]:
-    return decoding.parse(OmegaConf.to_container(config.run.translations))
+    return decodings.parse(OmegaConf.to_container(config.run.translations))
 
 
 def score(config: DictConfig, corpus: PairCorpus, quiet: bool) -> dict[str, Any]:
@@ -87,7 +88,12 @@ def score(config: DictConfig, corpus: PairCorpus, quiet: bool) -> dict[str, Any]
     Returns:
         a record's `translations` and `final`.
     """
-    task: DefineTranslationTask = tasks.setup_task(config.task)
+    # fairseq takes long to import, and what comes before training does without it.
+    from fairseq import tasks
+
+    from define.launch import decoding
+
+    task = tasks.setup_task(OmegaConf.create(fairseq_config(config)["task"]))
     splits = ["valid", "test"] if config.run.score_test else ["valid"]
     cuda = torch.cuda.is_available() and not config.common.cpu
     best = Path(config.checkpoint.save_dir) / "checkpoint_best.pt"
@@ -111,14 +117,16 @@ def score(config: DictConfig, corpus: PairCorpus, quiet: bool) -> dict[str, Any]
 
 
 def _translated(
-    model: DefineTransformer,
-    task: DefineTranslationTask,
+    model: "DefineTransformer",
+    task: "DefineTranslationTask",
     corpus: PairCorpus,
     splits: list[str],
     how: Decoding,
     quiet: bool,
 ) -> Iterator[tuple[str, list[str], float]]:
     """Name, hypotheses and seconds of each set; of a set within another, taken from that one's."""
+    from define.launch import decoding
+
     done: dict[str, list[str]] = {}
     chosen = [s for s in corpus.sets if s["split"] in splits or "test" in splits]
     for entry in sorted(chosen, key=lambda s: "within" in s):
@@ -137,13 +145,15 @@ def _translated(
 
 @torch.no_grad()
 def loss(
-    model: DefineTransformer, task: DefineTranslationTask, split: str, max_tokens: int = 4096
+    model: "DefineTransformer", task: "DefineTranslationTask", split: str, max_tokens: int = 4096
 ) -> Score:
     """Nats per target subword, end of sentence included, given the reference before it.
 
     Raises:
         RuntimeError: not every token was scored.
     """
+    from fairseq import utils
+
     task.load_dataset(split)
     dataset = task.dataset(split)
     cuda = next(model.parameters()).is_cuda

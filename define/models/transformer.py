@@ -8,8 +8,8 @@ import torch
 from fairseq.data import Dictionary
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model, register_model_architecture
+from fairseq.models.transformer import TransformerConfig as FairseqTransformerConfig
 from fairseq.models.transformer import (
-    TransformerConfig,
     TransformerDecoderBase,
     TransformerEncoderBase,
     TransformerModelBase,
@@ -18,46 +18,15 @@ from fairseq.models.transformer.transformer_config import DecoderConfig, EncDecB
 from torch import nn
 
 from define.core.embedding import DefineEmbedding
-from define.core.inputs import InputConfig, build_input, option
+from define.core.inputs import build_input
 from define.core.parts import mark_parts
 from define.core.registry import config_from
-from define.core.unit import require_choice
-from define.errors import InputError
-
-SHARES = ("none", "source_target", "target_output", "all")
-INITS = ("fairseq", "glorot")
+from define.core.transformer import TransformerConfig, check
 
 
 @dataclass
-class DefineTransformerConfig(InputConfig, FairseqDataclass):
-    """Defaults: the base model of Vaswani et al. with the unit of Table 3's DeFINE row."""
-
-    expand_dim: int = option(1024, "k, width of the last layer of the expansion")
-    reduce_dim: int = option(512, "m, dimension of e_o; equals model_dim")
-    depth: int = option(3, "N, layers of the expansion")
-    max_groups: int = option(4, "g_max, the most groups of a layer")
-    scale_embedding: bool = option(True, "multiply e_i by the root of its dimension")
-    model_dim: int = option(512, "width of both stacks")
-    inner_dim: int = option(2048, "width inside the feed-forward layers")
-    heads: int = option(8, "attention heads")
-    encoder_layers: int = option(6, "layers of the encoder")
-    decoder_layers: int = option(6, "layers of the decoder")
-    dropout: float = option(0.1, "after the input layers and every sub-layer")
-    attention_dropout: float = option(0.0, "of the attention's weights")
-    activation_dropout: float = option(0.0, "inside the feed-forward layers")
-    pre_norm: bool = option(False, "LayerNorm before each sub-layer, and one after each stack")
-    output_bias: bool = option(False, "biases of the output layer")
-    share: str = option(
-        "none",
-        "what shares one table: none, source_target (the whole input layer), target_output (a "
-        "linear map takes the decoder's output to n where that is not model_dim), all",
-    )
-    max_source_positions: int = option(1024, "longest source sentence, in tokens")
-    max_target_positions: int = option(1024, "longest target sentence, in tokens")
-    cache: bool = option(True, "fold the input layers into tables for generation")
-    init: str = option("fairseq", "initial values: fairseq, or glorot (OpenNMT-py's)")
-
-    def transformer_config(self) -> TransformerConfig:
+class DefineTransformerConfig(TransformerConfig, FairseqDataclass):
+    def transformer_config(self) -> FairseqTransformerConfig:
         """fairseq's own config; our input layers scale for themselves."""
         stack = {
             "embed_dim": self.model_dim,
@@ -65,7 +34,7 @@ class DefineTransformerConfig(InputConfig, FairseqDataclass):
             "attention_heads": self.heads,
             "normalize_before": self.pre_norm,
         }
-        return TransformerConfig(
+        return FairseqTransformerConfig(
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
             activation_dropout=self.activation_dropout,
@@ -74,55 +43,12 @@ class DefineTransformerConfig(InputConfig, FairseqDataclass):
             decoder=DecoderConfig(
                 layers=self.decoder_layers,
                 input_dim=self.model_dim,
-                output_dim=self.map_dim if self.shares_output else self.model_dim,
+                output_dim=self.output_dim,
                 **stack,
             ),
             max_source_positions=self.max_source_positions,
             max_target_positions=self.max_target_positions,
             no_scale_embedding=True,
-        )
-
-    @property
-    def shares_output(self) -> bool:
-        """Whether the output layer reads the table of the decoder's input layer."""
-        return self.share in ("target_output", "all")
-
-    @property
-    def shares_input(self) -> bool:
-        """Whether encoder and decoder have one input layer."""
-        return self.share in ("source_target", "all")
-
-
-def check(config: DefineTransformerConfig) -> None:
-    """Refuses what fairseq would refuse late, or take silently.
-
-    Raises:
-        InputError: a value that breaks a rule.
-    """
-    require_choice("share", config.share, SHARES)
-    require_choice("init", config.init, INITS)
-    for name in (
-        *("inner_dim", "heads", "encoder_layers", "decoder_layers"),
-        *("max_source_positions", "max_target_positions"),
-    ):
-        if getattr(config, name) < 1:
-            raise InputError(f"{name} = {getattr(config, name)} must be at least 1")
-    for name in ("dropout", "attention_dropout", "activation_dropout"):
-        if not 0 <= getattr(config, name) < 1:
-            raise InputError(f"{name} = {getattr(config, name)} must lie in [0, 1)")
-    if config.input_dim != config.model_dim:
-        raise InputError(
-            f"the input layer gives {config.input_dim} dimensions, but model_dim = "
-            f"{config.model_dim}; make reduce_dim (for a table alone: map_dim) equal to it"
-        )
-    if config.model_dim % config.heads:
-        raise InputError(
-            f"model_dim = {config.model_dim} must be a multiple of heads = {config.heads}"
-        )
-    if config.shares_output and config.map != "standard":
-        raise InputError(
-            f"share = {config.share} needs one table for all types, but map = {config.map}; take "
-            f"map=standard or another share"
         )
 
 
@@ -184,12 +110,7 @@ class DefineTransformer(TransformerModelBase):
         Raises:
             InputError: a value that breaks a rule, or two vocabularies where one table is shared.
         """
-        check(config)
-        if config.shares_input and source != target:
-            raise InputError(
-                f"share = {config.share} needs one dictionary for both languages; prepare a corpus "
-                f"with a joined one, or take share=none"
-            )
+        check(config, source, target)
         inputs = build_embedding(config, source)
         outputs = inputs if config.shares_input else build_embedding(config, target)
         fairseq_config = config.transformer_config()

@@ -1,3 +1,1 @@
-"""Optimizers; importing the package registers them with fairseq."""
-
-from define.optim import adam, nt_asgd, sgd  # noqa: F401
+"""Optimizers registered with fairseq, and their options."""

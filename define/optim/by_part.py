@@ -5,10 +5,7 @@ from collections.abc import Iterable
 from dataclasses import field, make_dataclass
 from typing import Any
 
-import torch
-from fairseq.dataclass import FairseqDataclass
-from fairseq.optim import FairseqOptimizer
-from torch import nn
+from torch import Tensor, nn
 
 from define.core.parts import PARTS
 from define.errors import InputError
@@ -30,7 +27,6 @@ FactorFields = make_dataclass(
         for name, title in SCALED.items()
         for part in PARTS
     ],
-    bases=(FairseqDataclass,),
 )
 """The optimizers' options: lr_factor_table, ..., weight_decay_factor_output; 1 by default.
 
@@ -93,24 +89,24 @@ def groups_by_part(cfg: FactorFields, params: Iterable[nn.Parameter]) -> list[An
     return [{"params": []}, *groups]
 
 
-class ByPart(FairseqOptimizer):
-    """Sets rates of an optimizer that was given `groups_by_part`, and scales gradients once.
+class ByPart:
+    """Sets rates of a fairseq optimizer, the next base class, that was given `groups_by_part`.
 
     `get_lr` gives the base rate, exactly: it is that of the first group. `multiply_grads` and
     `clip_grad_norm` only note their factors, whose product `step` applies in one pass; until then,
     gradients are the raw sums.
     """
 
-    _factor: torch.Tensor | float = 1.0
+    _factor: Tensor | float = 1.0
 
     def set_lr(self, lr: float) -> None:
         """Sets the base rate, and every part's to its factor times that."""
         self._set("lr", lr)
 
-    def multiply_grads(self, c: torch.Tensor | float) -> None:
+    def multiply_grads(self, c: Tensor | float) -> None:
         self._factor = self._factor * c
 
-    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn=None) -> torch.Tensor:
+    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn=None) -> Tensor:
         """Returns the norm of the scaled gradients, before they are clipped."""
         norm = self._factor * super().clip_grad_norm(0, aggregate_norm_fn)
         if max_norm > 0:
@@ -140,6 +136,3 @@ class ByPart(FairseqOptimizer):
             group[name] = base * group.get(f"{name}_factor", 1.0)
 
 
-def path(optimizer: FairseqOptimizer) -> str:
-    """How it computes a step: "fused", "foreach", or "default", which is torch's choice."""
-    return next((name for name in PATHS if optimizer.optimizer.defaults.get(name)), "default")

@@ -1,32 +1,27 @@
 """NT-ASGD registered with fairseq."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from fairseq.optim import register_optimizer
-from omegaconf import II
+from fairseq.dataclass import FairseqDataclass
+from fairseq.optim import FairseqOptimizer, register_optimizer
 
 from define.core.nt_asgd import NTASGD, NonMonotoneTrigger
-from define.errors import InputError
-from define.optim.by_part import ByPart, FactorFields, groups_by_part
+from define.optim.by_part import ByPart, groups_by_part
+from define.optim.options import NTASGDOptions, require_nonmono
 
 
 @dataclass
-class NTASGDConfig(FactorFields):
-    weight_decay: float = field(default=1.2e-6, metadata={"help": "weight decay"})
-    nonmono: int = field(
-        default=5, metadata={"help": "validations that the trigger leaves out at the end"}
-    )
-    lr: list[float] = II("optimization.lr")
+class NTASGDConfig(NTASGDOptions, FairseqDataclass):
+    pass
 
 
 @register_optimizer("define_nt_asgd", dataclass=NTASGDConfig)
-class FairseqNTASGD(ByPart):
+class FairseqNTASGD(ByPart, FairseqOptimizer):
     """The optimizer and its trigger; both are saved, so a resumed run switches at the same time."""
 
     def __init__(self, cfg: NTASGDConfig, params):
         super().__init__(cfg)
-        if cfg.nonmono < 0:
-            raise InputError(f"optimizer.nonmono = {cfg.nonmono} must not be negative")
+        require_nonmono(cfg.nonmono)
         self._optimizer = NTASGD(groups_by_part(cfg, params), **self.optimizer_config)
         self.trigger = NonMonotoneTrigger(cfg.nonmono)
 

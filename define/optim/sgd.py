@@ -1,25 +1,22 @@
 """torch's SGD with a rate per part, and with a typed config that Hydra can fill."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from fairseq.optim import register_optimizer
-from omegaconf import II
+from fairseq.dataclass import FairseqDataclass
+from fairseq.optim import FairseqOptimizer, register_optimizer
 
-from define.optim.by_part import ByPart, FactorFields, groups_by_part
+from define.optim.by_part import ByPart, groups_by_part
+from define.optim.options import SGDOptions
 
 
 @dataclass
-class DefineSGDConfig(FactorFields):
-    momentum: float = field(default=0.0, metadata={"help": "momentum factor"})
-    weight_decay: float = field(
-        default=0.0, metadata={"help": "weight decay", "argparse_alias": "--wd"}
-    )
-    lr: list[float] = II("optimization.lr")
+class DefineSGDConfig(SGDOptions, FairseqDataclass):
+    pass
 
 
 @register_optimizer("define_sgd", dataclass=DefineSGDConfig)
-class DefineSGD(ByPart):
+class DefineSGD(ByPart, FairseqOptimizer):
     """The same steps as fairseq's `sgd`, but for the last bits: torch's fused SGD."""
 
     def __init__(self, cfg: DefineSGDConfig, params):

@@ -121,6 +121,11 @@ def our_labels(name: str) -> dict[str, str]:
     return {row.row: row.raw.get("ours", row.label) for row in table(name)}
 
 
+def ms_per_batch(name: str) -> dict[str, float]:
+    """Row -> the paper's milliseconds per batch, of the rows that have them. Raises as `table`."""
+    return {row.row: row.raw["ms_per_batch"] for row in table(name) if "ms_per_batch" in row.raw}
+
+
 def _row(name: str, entry: dict[str, Any]) -> PublishedRow:
     raw = dict(entry)
     millions = raw.pop("params", {})

@@ -1,45 +1,33 @@
 """Language modelling on contiguous streams, registered with fairseq."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from fairseq import distributed_utils
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
-from omegaconf import MISSING
 
 from define.core.state import State, detach, map_state
 from define.criterions.language_modeling import LanguageModelingCriterion
 from define.data import corpora
-from define.data.streams import Streams, bptt_lengths
+from define.data.streams import Streams
 from define.errors import InputError
+from define.optim import adam, sgd  # noqa: F401 - `--user-dir` imports models and tasks alone
 from define.optim.nt_asgd import FairseqNTASGD
 from define.tasks.batches import StreamBatches, TokenDataset
-from define.tasks.observer import AUTOCAST_HELP, Observed, autocast, check_autocast
+from define.tasks.observer import Observed, autocast
+from define.tasks.options import (
+    LanguageModelingOptions,
+    check,
+    require_streams,
+    window_lengths,
+)
 
 
 @dataclass
-class LanguageModelingTaskConfig(FairseqDataclass):
-    data: str = field(default=MISSING, metadata={"help": "folder made by `define prepare`"})
-    train_tokens: int = field(
-        default=0, metadata={"help": "train on the first so many tokens only (0: all)"}
-    )
-    bptt: int = field(default=70, metadata={"help": "tokens back-propagated through"})
-    random_bptt: bool = field(
-        default=False, metadata={"help": "draw the length of each batch around bptt (AWD-LSTM)"}
-    )
-    short_bptt_probability: float = field(
-        default=0.05, metadata={"help": "how often random_bptt halves the base length"}
-    )
-    bptt_std: float = field(
-        default=5.0, metadata={"help": "deviation of random lengths, in tokens"}
-    )
-    min_bptt: int = field(default=5, metadata={"help": "shortest random length"})
-    scale_lr_by_length: bool = field(
-        default=False, metadata={"help": "multiply each batch's learning rate by length / bptt"}
-    )
-    autocast: str = field(default="none", metadata={"help": AUTOCAST_HELP})
+class LanguageModelingTaskConfig(LanguageModelingOptions, FairseqDataclass):
+    pass
 
 
 @register_task("define_language_modeling", dataclass=LanguageModelingTaskConfig)
@@ -55,18 +43,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
 
     def __init__(self, cfg: LanguageModelingTaskConfig, corpus: corpora.Corpus | None = None):
         super().__init__(cfg)
-        check_autocast(cfg.autocast)
-        if cfg.bptt < 1:
-            raise InputError(f"task.bptt = {cfg.bptt} must be at least 1")
-        if cfg.train_tokens < 0:
-            raise InputError(
-                f"task.train_tokens = {cfg.train_tokens} must not be negative; 0 stands for all"
-            )
-        if not (cfg.bptt_std >= 0 and 0 <= cfg.short_bptt_probability <= 1):
-            raise InputError(
-                f"task.bptt_std = {cfg.bptt_std} must not be negative and "
-                f"task.short_bptt_probability = {cfg.short_bptt_probability} must lie in [0, 1]"
-            )
+        check(cfg)
         self.corpus = corpora.load(cfg.data) if corpus is None else corpus
         self._state: dict[str, State | None] = defaultdict(lambda: None)
         self._all_columns: State | None = None
@@ -91,23 +68,13 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
     def get_batch_iterator(
         self, dataset, max_sentences=None, seed=1, num_shards=1, shard_id=0, epoch=1, **kwargs
     ) -> StreamBatches:
-        if not max_sentences:
-            raise InputError("dataset.batch_size (streams per worker) is not set; give a number")
+        require_streams(max_sentences)
         cfg, train = self.cfg, dataset.split == "train"
         total = max_sentences * num_shards
         streams = Streams(dataset.tokens, self.corpus.eos, total, shard_id, num_shards)
 
         def lengths(epoch: int) -> list[int]:
-            return bptt_lengths(
-                streams.steps,
-                cfg.bptt,
-                seed=seed,
-                epoch=epoch,
-                random=train and cfg.random_bptt,
-                short_probability=cfg.short_bptt_probability,
-                std=cfg.bptt_std,
-                minimum=cfg.min_bptt,
-            )
+            return window_lengths(cfg, streams.steps, train, seed, epoch)
 
         batches = StreamBatches(streams, lengths, total, epoch)
         if train:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterating
@@ -11,7 +11,8 @@ from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
 from define.errors import InputError
-from define.tasks.observer import AUTOCAST_HELP, Observed, autocast, check_autocast
+from define.tasks.observer import Observed, autocast, check_autocast
+from define.tasks.options import TranslationOptions
 
 # fairseq asks for pinned memory on machines without a GPU too, mixes the types of attention masks,
 # and calls autocast by its old name: nothing that a user could mend.
@@ -21,8 +22,8 @@ warnings.filterwarnings("ignore", message=r"`torch\.cuda\.amp\.autocast", catego
 
 
 @dataclass
-class DefineTranslationConfig(TranslationConfig):
-    autocast: str = field(default="none", metadata={"help": AUTOCAST_HELP})
+class DefineTranslationConfig(TranslationOptions, TranslationConfig):
+    pass
 
 
 @register_task("define_translation", dataclass=DefineTranslationConfig)

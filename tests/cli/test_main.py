@@ -3,11 +3,21 @@
 import pytest
 
 from define import __version__
-from define.cli import main as module
+from define.cli import doctor, train
 from define.cli.main import main
 from define.errors import InputError
 
-COMMANDS = ("prepare", "train", "status", "step", "evaluate", "compare", "params", "doctor")
+COMMANDS = (
+    "prepare",
+    "train",
+    "status",
+    "step",
+    "bench",
+    "evaluate",
+    "compare",
+    "params",
+    "doctor",
+)
 
 
 def exit_code(*arguments: str) -> int:
@@ -48,7 +58,7 @@ def test_wrong_usage(arguments, capsys):
 
 def test_flags_and_overrides_may_stand_in_any_order(monkeypatch):
     parsed = []
-    monkeypatch.setattr(module.train, "run", lambda args: parsed.append(args) or 0)
+    monkeypatch.setattr(train, "run", lambda args: parsed.append(args) or 0)
     for words in ("a=1 b=2 -m --quiet", "-m a=1 --quiet b=2", "a=1 -m b=2 --quiet"):
         assert main(["train", *words.split()]) == 0
     for args in parsed:
@@ -67,7 +77,7 @@ def test_exit_codes(error, code, said, capsys, monkeypatch):
     def fail(args):
         raise error
 
-    monkeypatch.setattr(module.doctor, "run", fail)
+    monkeypatch.setattr(doctor, "run", fail)
     assert main(["doctor"]) == code
     assert capsys.readouterr() == ("", said)
 
@@ -76,6 +86,6 @@ def test_a_fault_of_ours_is_not_dressed_up(monkeypatch):
     def fail(args):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(module.doctor, "run", fail)
+    monkeypatch.setattr(doctor, "run", fail)
     with pytest.raises(ZeroDivisionError):
         main(["doctor"])

@@ -1,9 +1,11 @@
 """`define step`: what it writes and prints, and what it refuses."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from define.cli import step as module
 from define.cli.main import main
 from define.results.steps import read
 
@@ -22,29 +24,17 @@ def test_output_is_a_step_record_and_the_summary_shows_it(place, capsys):
     assert main(["step", *SMALL, "--updates", "2", "--output", "steps/lstm_r2.json"]) == 0
     record = read("steps/lstm_r2.json")
     assert (record.table, record.row) == ("1a", "lstm_r2")
-    assert (record.streams, record.paper_streams, record.updates, record.warm_up) == (2, 10, 2, 1)
+    assert (record.tokens_per_update, record.paper_tokens_per_update) == (40, 200)
+    assert (record.updates, record.warm_up) == (2, 1)
     summary = capsys.readouterr().out
     for text in (
-        "table 1a, lstm_r2: 2 of 10 streams x 20 tokens",
+        "table 1a, lstm_r2: 40 of 200 tokens per update;",
         f"{record.median_ms:,.1f} ms per update",
         f"peak memory {record.peak_memory_mib:,.0f} MiB",
         ", ".join(f"{loss:.3f}" for loss in record.loss),
     ):
         assert text in summary
     assert [path.name for path in place.rglob("*")] == ["steps", "lstm_r2.json"]
-
-
-def test_the_summary_of_a_translation_shows_both_sides(place, capsys):
-    small = ["experiment=table_3/transformer", "scale=smoke", "threads=1"]
-    size = ["--max-tokens", "64", "--update-freq", "2", "--updates", "1", "--warm-up", "0"]
-    assert main(["step", *small, *size, "--output", "step.json"]) == 0
-    record = read("step.json")
-    assert (record.max_tokens, record.update_freq, record.updates, record.warm_up) == (64, 2, 1, 0)
-    assert (
-        "table 3, transformer: 128 of 512 tokens per update (2 batches of 64 tokens, padding "
-        f"included: {record.sentences} sentences, {record.source_tokens} source and "
-        f"{record.target_tokens} target subwords); {record.median_ms:,.1f} ms per update"
-    ) in capsys.readouterr().out
 
 
 def test_json_on_the_screen_is_the_file(capsys):
@@ -58,9 +48,24 @@ def test_quiet_says_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_every_row_of_a_table_is_measured_and_a_failing_one_stops_no_other(place, monkeypatch):
+    def run(words):
+        return SimpleNamespace(returncode=main(words[3:]))
+
+    monkeypatch.setattr(module, "subprocess", SimpleNamespace(run=run))
+    short = ["scale=smoke", "threads=1", "--streams", "1", "--updates", "1", "--warm-up", "0"]
+    # Only the rows with DeFINE read the key: their table has 16 dimensions.
+    assert main(["step", "table_1c", *short, "model.expand_dim=9", "--output", "kept"]) == 2
+    written = {path.stem: read(path) for path in (place / "kept/table_1c/steps").iterdir()}
+    assert written.keys() == {"awd_lstm", "awd_lstm_linear", "awd_lstm_wide", "awd_lstm_mlp"}
+    assert {(r.row == row, r.tokens_per_update) for row, r in written.items()} == {(True, 20)}
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["table_9"], "there is no table 'table_9' with rows to measure; write table_1a"),
+        (["--streams", "11"], "streams = 11 must lie between 1 and the recipe's 10"),
         (["--streams", "0"], "streams = 0 must lie between 1 and the recipe's 10"),
         (["--max-tokens", "9"], "max_tokens does not cut the updates of this run; take streams"),
         (["--updates", "0"], "updates = 0 must be at least 1"),

@@ -11,8 +11,8 @@ import torch
 
 from define.cli.main import build_parser, main
 from define.data.pairs import PairCorpus
+from define.evaluation.decodings import Decoding
 from define.launch import decoding
-from define.launch.decoding import Decoding
 
 SHORT = ["--max-len-b", "9"]
 

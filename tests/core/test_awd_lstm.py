@@ -421,9 +421,9 @@ def golden_loss(model: AWDLSTM) -> float:
 # Recorded in float64 on a CPU with torch 2.13.
 GOLDEN = {
     ("table", "no dropout"): 2.6511368064732874,
-    ("table", "dropout"): 2.6220147489222887,
+    ("table", "dropout"): 2.7249601829683043,
     ("define", "no dropout"): 2.6418729651628543,
-    ("define", "dropout"): 2.699403732682809,
+    ("define", "dropout"): 2.6770493314974835,
 }
 
 

@@ -3,7 +3,70 @@
 import pytest
 import torch
 
-from define.core.dropout import locked_dropout, word_dropout_mask
+from define.core.dropout import Dropout, dropout, locked_dropout, word_dropout_mask
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5, 1e-5, 1 - 1e-6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_probability_is_exact_to_16_bits(p, dtype, monkeypatch):
+    every_int16 = torch.arange(-(2**15), 2**15, dtype=torch.int16)
+
+    def all_bits(bits: torch.Tensor, *bounds) -> torch.Tensor:
+        assert bounds == (-(2**63), None)  # of 64 random bits, not of 63
+        return bits.copy_(every_int16.view(torch.int64))
+
+    monkeypatch.setattr(torch.Tensor, "random_", all_bits)
+    y = dropout(torch.full((2**16,), 3.0, dtype=dtype), p)
+    assert y.dtype == dtype
+    assert (y == 0).double().mean().item() == pytest.approx(p, abs=2**-16)
+    scale = (torch.ones((), dtype=dtype) * (1 / (1 - p))) * 3
+    assert (y[y != 0] == scale).all()
+
+
+def test_elements_are_dropped_independently_at_the_given_rate():
+    rate, draws = 0.3, torch.ones(1_000_000)
+    dropped = (dropout(draws, rate) == 0).double()
+    sigma = (rate * (1 - rate)) ** 0.5
+    assert dropped.mean().item() == pytest.approx(rate, abs=5 * sigma / 1e3)
+    for lag in range(1, 9):  # four elements share one draw of 64 bits
+        centred = dropped - dropped.mean()
+        correlation = (centred[lag:] * centred[:-lag]).mean().item() / sigma**2
+        assert abs(correlation) < 5 / 1e3
+    for place in range(4):
+        assert dropped[place::4].mean().item() == pytest.approx(rate, abs=10 * sigma / 1e3)
+
+
+def test_masks_follow_torchs_generator():
+    x = torch.randn(7, 11)
+    torch.manual_seed(3)
+    first = dropout(x, 0.4)
+    state = torch.get_rng_state()
+    second = dropout(x, 0.4)
+    torch.set_rng_state(state)
+    assert torch.equal(dropout(x, 0.4), second) and not torch.equal(first, second)
+    torch.manual_seed(3)
+    assert torch.equal(dropout(x, 0.4), first)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 5), (0, 4), (2, 3, 7)])
+def test_dropout_of_any_shape_and_layout_is_a_mask_and_so_is_its_gradient(shape):
+    x = torch.randn(shape).mT if len(shape) > 1 else torch.randn(shape)
+    x.requires_grad_()
+    y = dropout(x, 0.4)
+    assert y.shape == x.shape
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient * x, y)
+    assert torch.isin(gradient, torch.tensor([0, 1 / 0.6])).all()
+
+
+def test_the_module_drops_in_training_only():
+    module, x = Dropout(0.4), torch.randn(50)
+    assert (module(x) == 0).any()
+    assert module.eval()(x) is x
+    module.train().p = 0.0
+    state = torch.get_rng_state()
+    assert torch.equal(module(x), x)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_mask_is_the_same_at_every_time_step():

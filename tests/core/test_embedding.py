@@ -65,14 +65,27 @@ def test_it_is_the_unit_of_the_tables_rows(make_embedding):
     torch.testing.assert_close(embedding(tokens), embedding.unit(embedding.map.weight[tokens]))
 
 
-def test_the_unit_runs_once_per_distinct_token(make_embedding):
+@pytest.mark.parametrize("distinct, rows", [(0, 0), (1, 4), (4, 4), (5, 8), (23, 24)])
+def test_the_unit_runs_once_per_distinct_token_and_for_padding(
+    distinct, rows, make_embedding, monkeypatch
+):
+    monkeypatch.setattr("define.core.embedding.ROWS", 4)
     embedding = make_embedding()
     counter = RowCounter(embedding.unit)
-    embedding(torch.tensor([[1, 1, 5], [5, 1, 2]]))
-    assert counter.rows == [3]
+    tokens = torch.arange(distinct).expand(3, -1)
+    embedding(tokens)
+    assert counter.rows == [rows]
     embedding.per_position = True
-    embedding(torch.tensor([[1, 1, 5], [5, 1, 2]]))
-    assert counter.rows == [3, 6]
+    embedding(tokens)
+    assert counter.rows == [rows, 3 * distinct]
+
+
+@pytest.mark.parametrize("map", MAPS, ids=MAP_NAMES)
+def test_rows_of_padding_get_no_gradient(map, make_embedding):
+    embedding = make_embedding(**map)
+    embedding(torch.tensor([3, 1, 3])).square().sum().backward()
+    rows = embedding.map.weight if map == {} else embedding.map.tables[0]
+    assert (rows.grad[0] == 0).all() and (rows.grad[1] != 0).any()
 
 
 def test_per_position_is_an_option_of_the_config(make_embedding):

@@ -221,6 +221,24 @@ def test_the_sum_in_parts_and_its_gradient_are_those_of_the_losses(
         torch.testing.assert_close(layer.nll_sum(features, targets), parts)
 
 
+@pytest.mark.parametrize("output", MAPS)
+def test_losses_of_types_whose_probability_underflows_are_exact(output):
+    layer = make_pair(7, output=output, **UNTIED).output
+    with torch.no_grad():
+        for table in layer.tables:
+            table.mul_(500)
+    features, targets = torch.randn(41, 7, requires_grad=True), torch.randint(V, (41,))
+    exact = copy.deepcopy(layer).double()
+    exact_features = features.detach().double().requires_grad_()
+    nll = exact.nll(exact_features, targets)
+    assert nll.max() > 1_000  # exp(-1000) is 0 in both types
+    loss = layer.nll_sum(features, targets)
+    torch.testing.assert_close(loss.double(), nll.sum(), rtol=1e-5, atol=0)
+    loss.backward()
+    nll.sum().backward()
+    torch.testing.assert_close(features.grad.double(), exact_features.grad, rtol=1e-4, atol=1e-3)
+
+
 class LargestTensor(TorchDispatchMode):
     """Notes the elements of the largest tensor that any operation returns, backward too."""
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from fairseq.optim import build_optimizer
-from fairseq.optim.lr_scheduler import build_lr_scheduler
+from fairseq.optim.lr_scheduler import FairseqLRScheduler, build_lr_scheduler
 from fairseq.trainer import Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from define import plugin
 from define.data import corpora, pairs
 from define.data.binarise import write_dataset, write_dictionary
 from define.data.prepare import prepare
@@ -67,10 +68,19 @@ def build(config: DictConfig) -> Trainer:
     """fairseq's trainer of a config, on this machine's processor."""
     from fairseq import tasks, utils
 
+    plugin.register()
     cfg = OmegaConf.create(fairseq_config(config))
     utils.set_torch_seed(cfg.common.seed)
     task = tasks.setup_task(cfg.task)
     return Trainer(cfg, task, task.build_model(cfg.model), task.build_criterion(cfg.criterion))
+
+
+def rate_schedule(config: DictConfig) -> FairseqLRScheduler:
+    """fairseq's schedule of a config's learning rate."""
+    plugin.register()
+    cfg = OmegaConf.create(fairseq_config(config))
+    optimizer = build_optimizer(cfg.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    return build_lr_scheduler(cfg.lr_scheduler, optimizer)
 
 
 SHORT = ["dataset.batch_size=9", "task.bptt=5", "task.random_bptt=false"]
@@ -191,9 +201,7 @@ def test_table_1a_at_the_paper_scale_is_the_papers_table_7(row, n, depth, io):
     model, task = config.model, config.task
     assert (config.optimizer._name, config.optimizer.momentum) == ("define_sgd", 0)
     assert config.optimization.max_epoch == 20
-    schedule = build_lr_scheduler(
-        config.lr_scheduler, build_optimizer(config.optimizer, [torch.nn.Parameter(torch.zeros(1))])
-    )
+    schedule = rate_schedule(config)
     rates = [schedule.step_begin_epoch(epoch) for epoch in range(1, 21)]
     assert rates == [20.0] * 14 + [2.0] * 6
     assert (config.lr_scheduler._name, config.lr_scheduler.force_anneal) == ("fixed", None)
@@ -298,9 +306,7 @@ def test_table_3_at_the_paper_scale_is_opennmt(row):
 
 def test_the_rate_of_table_3_is_noam():
     config = compose(["experiment=table_3/transformer", "scale=paper"])
-    schedule = build_lr_scheduler(
-        config.lr_scheduler, build_optimizer(config.optimizer, [torch.nn.Parameter(torch.zeros(1))])
-    )
+    schedule = rate_schedule(config)
     assert config.lr_scheduler._name == "inverse_sqrt"
     for update in (1, 2, 100, 4000, 7999, 8000, 8001, 50_000, 200_000):
         noam = 2 * 512**-0.5 * min(update**-0.5, update * 8000**-1.5)

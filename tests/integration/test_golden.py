@@ -7,6 +7,7 @@ from fairseq import tasks, utils
 from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 
+from define import plugin
 from define.launch.compose import compose, fairseq_config
 
 OVERRIDES = [
@@ -73,6 +74,7 @@ GOLDEN = {
 
 def losses(experiment: str, steps: int) -> list[float]:
     """Loss of each step, regularisation left out, nats per token."""
+    plugin.register()
     cfg = OmegaConf.create(fairseq_config(compose([f"experiment={experiment}", *OVERRIDES])))
     utils.set_torch_seed(cfg.common.seed)
     task = tasks.setup_task(cfg.task)

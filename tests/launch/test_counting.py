@@ -4,11 +4,11 @@ import pytest
 
 from define.cli.params import count
 from define.core.registry import MODELS, config_from
+from define.core.transformer import TransformerConfig
 from define.data import pairs
 from define.errors import InputError
 from define.launch.compose import SCALES, compose
-from define.launch.counting import build, corpus_types, dictionary, experiments, parameters
-from define.models.transformer import DefineTransformerConfig
+from define.launch.counting import build, corpus_types, experiments, parameters
 from define.results import published
 
 DIGITS_THAT_ADD_UP_TO_MORE = "txl_128"
@@ -50,7 +50,7 @@ def test_a_table_has_one_g_max_and_its_last_layers_read_every_feature(table):
         if row.row not in experiments(table):
             continue
         section = compose([f"experiment={experiments(table)[row.row]}", "scale=paper"]).model
-        config_class, _ = MODELS.get(section["_name"], (DefineTransformerConfig, None))
+        config_class, _ = MODELS.get(section["_name"], (TransformerConfig, None))
         config = config_from(config_class, section)
         if config.input != "define":
             continue
@@ -142,15 +142,10 @@ def test_types_of_a_parallel_corpus_need_no_preparation():
         corpus_types("wmt41")
 
 
-def test_a_dictionary_has_as_many_types_as_it_should():
-    words = dictionary(11)
-    assert len(words) == 11 and words[4] == "0" and words[10] == "6"
-
-
 def test_sides_may_differ_in_types():
     config = compose(["experiment=table_3/transformer", "scale=smoke"])
     model = build(config.model, (30, 41))
     assert model.encoder.embed_tokens.num_embeddings == 30
     assert model.decoder.embed_tokens.num_embeddings == 41
-    assert model.decoder.output_projection.out_features == 41
+    assert model.output_layers[-1].out_features == 41
     assert all(p.is_meta for p in model.parameters())

@@ -8,9 +8,10 @@ from fairseq.data import LanguagePairDataset
 from fairseq.data.indexed_dataset import MMapIndexedDataset
 
 from define.errors import InputError
+from define.evaluation import decodings
+from define.evaluation.decodings import Decoding
 from define.launch import decoding
 from define.launch.decoding import (
-    Decoding,
     encode,
     last_checkpoints,
     load_model,
@@ -41,11 +42,11 @@ def test_defaults_are_the_papers():
     assert Decoding().settings() == asdict(
         Decoding(beam=5, length_penalty=1, cache=True, average=0)
     )
-    assert decoding.parse({}) == decoding.parse({"beam_5": None}) == {"beam_5": Decoding()}
+    assert decodings.parse({}) == decodings.parse({"beam_5": None}) == {"beam_5": Decoding()}
 
 
 def test_a_config_names_translations_in_their_order():
-    found = decoding.parse({"b": {"beam": 4, "length_penalty": 0.6}, "a": {"average": 5}})
+    found = decodings.parse({"b": {"beam": 4, "length_penalty": 0.6}, "a": {"average": 5}})
     assert list(found) == ["b", "a"]
     assert found == {"b": Decoding(beam=4, length_penalty=0.6), "a": Decoding(average=5)}
 
@@ -68,7 +69,7 @@ def test_a_config_names_translations_in_their_order():
 )
 def test_bad_settings_are_named(settings, sentence):
     with pytest.raises(InputError, match=sentence):
-        decoding.parse({"own": settings})
+        decodings.parse({"own": settings})
 
 
 # Checkpoints.

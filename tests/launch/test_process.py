@@ -16,7 +16,7 @@ def test_a_process_is_judged_by_its_own_part_of_the_log(workplace):
     second = TrainProcess(["seed=-1", "scale=smoke"], log, "mine").wait()
     assert (first.code, second.code) == (2, 2)
     assert first.reason.startswith("config: nonsense is unknown")
-    assert second.reason == "seed = -1 must be at least 0 and threads = 2 at least 1"
+    assert second.reason == "seed = -1 must be at least 0 and threads = 1 at least 1"
     assert not first.interrupted
     assert log.read_text(encoding="utf-8").splitlines() == [
         f"define: {first.reason}",

@@ -13,7 +13,7 @@ from define.core.signal import input_signal, sample_types
 from define.launch.compose import SCALES, compose, configs_folder
 from define.launch.generated import Text
 from define.launch.signal import ACCEPTED, WARM_UP, accepted, breaches, measure, remarks
-from define.launch.step import begin
+from define.launch.step import Updates
 from define.models.transformer import DefineTransformerConfig
 
 
@@ -30,7 +30,7 @@ def smoke(experiment: str, *overrides: str):
 
 def untrained(experiment: str, *overrides: str) -> Trainer:
     config = smoke(experiment, "common.cpu=true", *overrides)
-    return begin(config, Text(config, 1))[0]
+    return Updates(config, Text(config, 1)).trainer
 
 
 SGD = ["optimizer=define_sgd", "optimizer.weight_decay=0", "optimization.lr=[3.0]"]

@@ -12,12 +12,11 @@ from define.data import python_docs
 from define.errors import InputError
 from define.launch import step as module
 from define.launch.compose import compose
-from define.launch.counting import corpus_types, dictionary
-from define.launch.generated import generated_corpus
+from define.launch.counting import corpus_types
+from define.launch.generated import dictionary, generated_corpus
 from define.launch.observer import PeakMemory
 from define.launch.step import step
 from define.models.transformer import DefineTransformer, DefineTransformerConfig
-from define.results.steps import read
 from define.tasks.language_modeling import StreamLanguageModelingTask
 from define.tasks.observer import Observed, Observer
 from define.tasks.translation import DefineTranslationTask
@@ -115,24 +114,9 @@ def test_all_streams_of_the_recipe_and_windows_of_one_length_by_default(monkeypa
 
 def test_the_warm_up_is_not_timed(monkeypatch):
     clock = iter([0.0, 60.0, 100.0, 101.0, 200.0, 200.5])
-    monkeypatch.setattr(module, "_clock", lambda trainer: next(clock))
+    monkeypatch.setattr(module, "device_clock", lambda cuda, name: clock.__next__)
     record = step(smoke("table_1a/lstm_r2"), 2, 1, quiet=True, streams=2)
     assert record["ms_per_update"] == [1000.0, 500.0]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({"updates": 0}, "updates = 0 must be at least 1"),
-        ({"warm_up": -1}, "warm_up = -1 must be at least 0"),
-        ({"streams": 0}, "streams = 0 must lie between 1 and the recipe's 10"),
-        ({"streams": 11}, "streams = 11 must lie between 1 and the recipe's 10"),
-        ({"max_tokens": 9}, "max_tokens does not cut the updates of this run; take streams"),
-    ],
-)
-def test_impossible_numbers_are_refused(arguments, sentence):
-    with pytest.raises(InputError, match=sentence):
-        step(smoke("table_1a/lstm_r2"), **arguments)
 
 
 def test_one_stream_and_one_update_are_enough():
@@ -167,16 +151,6 @@ def test_a_loss_that_is_not_finite_is_no_measurement(monkeypatch):
     monkeypatch.setattr(module.Trainer, "train_step", lambda self, samples: None)
     with pytest.raises(InputError, match="more memory than the GPU has"):
         step(smoke("table_1a/lstm_r2"), quiet=True)
-
-
-def test_results_read_what_is_measured(no_data):
-    from define.files import write_json
-
-    record = step(smoke("table_2/txl_64"), 1, 1, quiet=True, streams=2)
-    write_json("step.json", record)
-    found = read("step.json")
-    assert (found.table, found.row, found.streams) == ("2", "txl_64", 2)
-    assert found.median_ms == record["ms_per_update"][0]
 
 
 MAX_TOKENS, UPDATE_FREQ = 64, 3
@@ -252,14 +226,9 @@ def test_the_record_of_a_translation_says_what_was_measured(heard, no_data):
     assert record["paper_tokens_per_update"] == 512
     assert record["config"]["run"]["tokens_per_update"] == MAX_TOKENS * UPDATE_FREQ
     assert record["config"]["dataset"]["max_tokens"] == MAX_TOKENS
-    timed = batches[UPDATE_FREQ:]
     for batch in batches:
         sides = batch["net_input"]["src_tokens"], batch["target"]
         assert max(side.numel() for side in sides) <= MAX_TOKENS
-    for name, field in (("source_tokens", "src_tokens"), ("target_tokens", "prev_output_tokens")):
-        read = [int((batch["net_input"][field] != 1).sum()) for batch in timed]  # <pad>
-        assert record[name] == round(sum(read) / 2)
-    assert record["sentences"] == round(sum(len(batch["id"]) for batch in timed) / 2)
     source, target = corpus_types("grammar")
     data = {"name": "zipf-pairs", "sha256": {}, "tokens": {}, "types": target}
     assert record["provenance"]["data"] == data | {"source_types": source}
@@ -277,9 +246,8 @@ def test_the_recipe_s_batches_by_default_and_one_update_is_enough(heard):
 
 @pytest.mark.parametrize("max_tokens", [2, 5])
 def test_a_sentence_is_never_longer_than_a_batch(max_tokens, heard):
-    record = step(translation("transformer"), 2, 0, quiet=True, max_tokens=max_tokens)
+    step(translation("transformer"), 2, 0, quiet=True, max_tokens=max_tokens)
     assert max(batch["target"].numel() for batch in heard[0]) <= max_tokens
-    assert record["target_tokens"] >= 2
 
 
 @pytest.mark.parametrize(
@@ -301,13 +269,3 @@ def test_a_translation_needs_a_number_of_tokens():
     overrides = ["run.tokens_per_update=0", "dataset.max_tokens=null", "dataset.batch_size=8"]
     with pytest.raises(InputError, match=r"dataset.max_tokens = None must be at least 1"):
         step(translation("transformer", *overrides))
-
-
-def test_results_read_what_is_measured_of_a_translation():
-    from define.files import write_json
-
-    record = step(translation("transformer_linear"), 1, 0, quiet=True, max_tokens=MAX_TOKENS)
-    write_json("step.json", record)
-    found = read("step.json")
-    assert (found.table, found.row, found.max_tokens) == ("3", "transformer_linear", MAX_TOKENS)
-    assert found.target_tokens == record["target_tokens"]

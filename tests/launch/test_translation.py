@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from fairseq import tasks
+from omegaconf import OmegaConf
 
 from define.errors import InputError
 from define.evaluation import bleu
+from define.evaluation.decodings import Decoding
 from define.launch import decoding, translation
-from define.launch.compose import compose
-from define.launch.decoding import Decoding
+from define.launch.compose import compose, fairseq_config
 
 SHORT = {"beam": 2, "max_len_b": 9}
 
@@ -129,7 +130,7 @@ def loaded(config):
 
     def load(**settings):
         own = config()
-        task = tasks.setup_task(own.task)
+        task = tasks.setup_task(OmegaConf.create(fairseq_config(own)["task"]))
         best = Path(own.checkpoint.save_dir) / "checkpoint_best.pt"
         return task, decoding.load_model(best, task, Decoding(**settings))
 

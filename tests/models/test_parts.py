@@ -8,8 +8,9 @@ from define import plugin
 from define.core.counting import count_parameters
 from define.core.parts import PARTS
 from define.core.registry import MODELS
-from define.launch.counting import dictionary
-from define.models.transformer import SHARES, DefineTransformer, DefineTransformerConfig
+from define.core.transformer import SHARES, Outline
+from define.launch.generated import dictionary
+from define.models.transformer import DefineTransformer, DefineTransformerConfig
 
 WIDTH = 16
 SMALL = {"map_dim": WIDTH, "expand_dim": 32, "reduce_dim": WIDTH, "max_groups": 4}
@@ -81,8 +82,13 @@ def test_language_models(name, layers, input):
 def test_transformer(share, input, bias):
     fields = SMALL | {"map_dim": WIDTH if input == "table" else 8, "input": input, "share": share}
     fields |= {"encoder_layers": 1, "decoder_layers": 2, "inner_dim": 12, "heads": 2}
-    config = DefineTransformerConfig(**fields, model_dim=WIDTH, output_bias=bias)
+    config = DefineTransformerConfig(**fields, model_dim=WIDTH, output_bias=bias, pre_norm=bias)
     model = DefineTransformer.of(config, dictionary(23), dictionary(23))
+    counts, outlined = (
+        count_parameters(built, built.embeddings, built.output_layers)
+        for built in (model, Outline(config, 23, 23))
+    )
+    assert outlined == counts
     # A tied output layer of the table's width has nothing but its bias.
     own = bias or not config.shares_output or input != "table"
     absent = ({"unit"} if input == "table" else set()) | (set() if own else {"output"})

@@ -21,12 +21,12 @@ from torch import nn
 from define import plugin
 from define.core import reference
 from define.core.counting import count_parameters
+from define.core.transformer import SHARES
 from define.errors import InputError
 from define.launch.compose import compose
-from define.launch.counting import dictionary
+from define.launch.generated import dictionary
 from define.models.transformer import (
     ARCHITECTURES,
-    SHARES,
     DefineTransformer,
     DefineTransformerConfig,
 )

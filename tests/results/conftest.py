@@ -224,9 +224,6 @@ def _make_batch_step(row: str = "transformer", **values) -> dict:
         "update_freq": 2,
         "tokens_per_update": 4_096,
         "paper_tokens_per_update": 32_768,
-        "sentences": 144,
-        "source_tokens": 3_811,
-        "target_tokens": 3_902,
     }
 
 

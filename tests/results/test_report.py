@@ -315,7 +315,7 @@ def test_steps_and_evaluations_of_the_folder_are_shown(here, put, make_step, mak
     write_report("1a", None, "1a")
     assert _cells((here / "1a" / "README.md").read_text(), "One paper-scale step")[0][:2] == [
         "R2",
-        "20 of 60",
+        "2,800 of 8,400",
     ]
     put(here / "runs", table="1a", row="lstm_r5", data="wikitext-2", test_ppl=77.0)
     (here / "1b" / "evaluations").mkdir(parents=True)

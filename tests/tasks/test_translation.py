@@ -12,9 +12,11 @@ from fairseq.trainer import Trainer
 from fairseq_cli.train import validate
 from omegaconf import OmegaConf
 
+from define import plugin
 from define.errors import InputError
+from define.evaluation.decodings import Decoding
 from define.launch.compose import compose, fairseq_config
-from define.launch.decoding import Decoding, load_model, translate
+from define.launch.decoding import load_model, translate
 from define.tasks.observer import Observed, Observer
 from define.tasks.translation import DefineTranslationConfig, DefineTranslationTask
 
@@ -135,6 +137,7 @@ def make_trainer(pair_corpus, workplace):
 
     def make(*overrides: str) -> Trainer:
         experiment = ["experiment=table_3/transformer_define", "scale=smoke", "run.dir=run"]
+        plugin.register()
         cfg = OmegaConf.create(fairseq_config(compose([*experiment, *overrides])))
         metrics.reset()
         utils.set_torch_seed(1)

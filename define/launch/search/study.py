@@ -23,13 +23,13 @@ from define.files import write_json
 from define.launch import devices, provenance
 from define.launch.compose import compose, override
 from define.launch.counting import parameters
+from define.launch.rules import check_recipe
 from define.launch.run_folder import alone
 from define.launch.search import space
 from define.launch.search.plan import Plan
 from define.launch.search.samplers import PRUNERS, SAMPLERS
 from define.launch.search.space import Value
 from define.launch.search.trial import POLL_SECONDS, RunningTrial
-from define.launch.train import check_recipe
 from define.launch.workloads import workload
 from define.results import records
 from define.results.recipe import differences

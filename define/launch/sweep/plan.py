@@ -17,9 +17,9 @@ from define.launch.compose import HYDRA_BASE, compose, configs_folder, one_sente
 from define.launch.counting import Types, parameters
 from define.launch.dry_run import types_of
 from define.launch.provenance import now
+from define.launch.rules import check_recipe
 from define.launch.run_folder import existing, published_config
 from define.launch.sweep.overrides import default_name, split
-from define.launch.train import check_recipe
 from define.results import sweeps
 from define.results.recipe import digest
 

@@ -71,7 +71,7 @@ class Steps:
     """Updates at the paper's size on one device."""
 
     made_on: str
-    grids: Sequence[str]
+    grid: str
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,9 @@ def table(
         pair_rule=pairs.explanation(name),
         sizes=_sizes(name, runs, table_steps),
         contradictions=published.contradictions(name),
-        steps_rule=steps.explanation(table_steps) if table_steps else "",
+        steps_rule=steps.EXPLANATION,
         steps=[
-            Steps(
-                steps.made_on(here),
-                [markup(grid, f"Table {name} on {device}") for grid in steps.grids(here)],
-            )
+            Steps(steps.made_on(here), markup(steps.grid(here), f"Table {name} on {device}"))
             for device, here in steps.by_device(table_steps).items()
         ],
         speed=[timed for section in sections for timed in speeds(section, runs)],

@@ -1,0 +1,96 @@
+"""`define bench`: how fast the code is, part by part, as ratios of cases measured in turn."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from define.errors import InputError
+from define.files import write_json
+from define.results.grid import print_terminal
+
+PARTS = {
+    "unit": "the unit and its input layer against the unit's bare matrix products",
+    "share": "the unit's share of a training step of R3, R5 and Transformer-XL",
+    "steps": "a training step of every row of Tables 1a, 1c, 2 and 3",
+    "softmax": "our adaptive softmax against torch's: time and memory",
+    "loop": "the loop of `define train` against a bare one",
+    "translation": "our Transformer against fairseq's: training and beam search",
+    "growth": "the input layer's time by N, k, streams and V",
+    "memory": "the peak memory of every mini run",
+    "startup": "the time of commands that train nothing",
+}
+DESCRIPTION = """\
+Measures the parts named, or all of them, each case in turn with the others (A B A B), and prints
+medians and ratios with their quartiles. --output writes every raw value with commit, versions,
+processor, threads, allocator and load average. Rows are trained on generated text.
+
+""" + "\n".join(f"  {part:<13}{what}" for part, what in PARTS.items())
+EPILOG = """\
+  define bench unit growth --output experiments/performance/unit.json
+  define bench --quick
+  define bench steps --scale paper --streams 4 --rounds 3
+  define bench --report experiments/performance
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Adds the subcommand `bench`."""
+    parser = subparsers.add_parser(
+        "bench",
+        help="measure speed and memory, as ratios with their spread",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="a part (default: all)")
+    parser.add_argument("--quick", action="store_true", help="few rounds and cases, small batches")
+    parser.add_argument("--rounds", type=int, metavar="N", help="in place of a part's own number")
+    parser.add_argument(
+        "--scale", metavar="NAME", help="of the rows: paper, mini or smoke (default: the part's)"
+    )
+    parser.add_argument("--streams", type=int, metavar="B", help="at most so many streams")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "cpu"),
+        default="wall",
+        help="cpu: of this process, for a busy machine (default: wall)",
+    )
+    parser.add_argument("--output", metavar="FILE", help="write the record there, as JSON")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON")
+    parser.add_argument(
+        "--report", metavar="FOLDER", help="measure nothing; write README.md from its records"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, prints and writes. Raises InputError for an unknown part or a bad number."""
+    from define.results.benchmarks import grids, write_page
+
+    if args.report:
+        print(f"wrote {write_page(args.report)}", file=sys.stderr)
+        return 0
+    for part in args.parts:
+        if part not in PARTS:
+            raise InputError(f"part {part!r} is unknown; take some of {', '.join(PARTS)}")
+    for name in ("rounds", "streams", "threads"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} {value} must be at least 1")
+    from define.launch import bench
+
+    def save(record: dict[str, Any]) -> None:
+        if args.output:
+            write_json(args.output, record)
+
+    names = ("quick", "rounds", "scale", "streams", "threads", "clock")
+    options = {name: getattr(args, name) for name in names}
+    record = bench.run(args.parts or list(PARTS), bench.Bench(**options, quiet=args.json), save)
+    if args.json:
+        json.dump(record, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        print_terminal(grids(record), sys.stdout)
+    return 0
