@@ -25,7 +25,7 @@ class NonMonotoneTrigger:
         return fired
 
 
-class NTASGD(torch.optim.Optimizer):
+class NTASGD(torch.optim.SGD):
     """SGD with weight decay; after `start_averaging`, also the running mean of the iterates.
 
     With t0 = 0 and lambd = 0 (the published recipe) this is `torch.optim.ASGD` but for two things:
@@ -37,7 +37,7 @@ class NTASGD(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0):
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+        super().__init__(params, lr, weight_decay=weight_decay, fused=True)
         self.averaging = False
         self.swapped = False
         self.averaged_steps = 0
@@ -49,23 +49,20 @@ class NTASGD(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         self.use_raw()
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        self.averaged_steps += self.averaging
-        weight = 1 / max(1, self.averaged_steps - 1)
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.add_(p.grad.add(p, alpha=group["weight_decay"]), alpha=-group["lr"])
-                if self.averaging:
-                    state = self.state[p]
-                    if weight == 1:
-                        state["other"] = p.clone()
-                    else:
-                        state["other"].lerp_(p, weight)
+        loss = super().step(closure)
+        if self.averaging:
+            self.averaged_steps += 1
+            self._average()
         return loss
+
+    def _average(self) -> None:
+        params = [p for group in self.param_groups for p in group["params"]]
+        if self.averaged_steps <= 2:
+            for p in params:
+                self.state[p]["other"] = p.clone()
+        else:
+            means = [self.state[p]["other"] for p in params]
+            torch._foreach_lerp_(means, params, 1 / (self.averaged_steps - 1))
 
     def use_averages(self) -> None:
         """Puts the means in the parameters (no effect before averaging has begun)."""

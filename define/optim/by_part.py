@@ -5,13 +5,16 @@ from collections.abc import Iterable
 from dataclasses import field, make_dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from define.core.parts import PARTS
 from define.errors import InputError
 
 SCALED = {"lr": "learning rate", "weight_decay": "weight decay"}
 """What a part may have a factor on."""
+
+PATHS = ("fused", "foreach")
+"""torch's options for the implementation of a step, the fastest first."""
 
 FactorFields = make_dataclass(
     "FactorFields",
@@ -89,18 +92,47 @@ def groups_by_part(cfg: FactorFields, params: Iterable[nn.Parameter]) -> list[An
 class ByPart:
     """Sets rates of a fairseq optimizer, the next base class, that was given `groups_by_part`.
 
-    `get_lr` gives the base rate, exactly: it is that of the first group.
+    `get_lr` gives the base rate, exactly: it is that of the first group. `multiply_grads` and
+    `clip_grad_norm` only note their factors, whose product `step` applies in one pass; until then,
+    gradients are the raw sums.
     """
+
+    _factor: Tensor | float = 1.0
 
     def set_lr(self, lr: float) -> None:
         """Sets the base rate, and every part's to its factor times that."""
         self._set("lr", lr)
 
+    def multiply_grads(self, c: Tensor | float) -> None:
+        self._factor = self._factor * c
+
+    def clip_grad_norm(self, max_norm: float, aggregate_norm_fn=None) -> Tensor:
+        """Returns the norm of the scaled gradients, before they are clipped."""
+        norm = self._factor * super().clip_grad_norm(0, aggregate_norm_fn)
+        if max_norm > 0:
+            self._factor = self._factor * (max_norm / (norm + 1e-6)).clamp_(max=1)
+        return norm
+
+    def step(self, closure=None, scale: float = 1.0, groups=None) -> None:
+        super().multiply_grads(self._factor / scale)
+        self._factor = 1.0
+        super().step(closure, groups=groups)
+
+    def zero_grad(self) -> None:
+        self._factor = 1.0
+        super().zero_grad()
+
     def load_state_dict(self, state_dict: dict, optimizer_overrides: dict | None = None) -> None:
-        super().load_state_dict(state_dict, optimizer_overrides)
+        # How a step is computed is not the checkpoint's to say, which may lack newer options.
+        defaults = self.optimizer.defaults
+        own = {key: defaults.get(key) for key in PATHS}
+        groups = [defaults | group | own for group in state_dict["param_groups"]]
+        super().load_state_dict(state_dict | {"param_groups": groups}, optimizer_overrides)
         for name in SCALED.keys() & (optimizer_overrides or {}):
             self._set(name, optimizer_overrides[name])
 
     def _set(self, name: str, base: float) -> None:
         for group in self.param_groups:
             group[name] = base * group.get(f"{name}_factor", 1.0)
+
+

@@ -17,11 +17,12 @@ class DefineSGDConfig(SGDOptions, FairseqDataclass):
 
 @register_optimizer("define_sgd", dataclass=DefineSGDConfig)
 class DefineSGD(ByPart, FairseqOptimizer):
-    """The same steps as fairseq's `sgd`."""
+    """The same steps as fairseq's `sgd`, but for the last bits: torch's fused SGD."""
 
     def __init__(self, cfg: DefineSGDConfig, params):
         super().__init__(cfg)
-        self._optimizer = torch.optim.SGD(groups_by_part(cfg, params), **self.optimizer_config)
+        groups = groups_by_part(cfg, params)
+        self._optimizer = torch.optim.SGD(groups, fused=True, **self.optimizer_config)
 
     @property
     def optimizer_config(self) -> dict:
