@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from define.core.registry import MODELS
-from define.launch.counting import dictionary
+from define.launch.generated import dictionary
 from define.models.transformer import DefineTransformer, DefineTransformerConfig
 
 BOUND = 0.03
