@@ -18,6 +18,7 @@ from define import plugin
 from define.errors import InputError
 from define.launch import schema
 from define.optim.by_part import SCALED, require_factor
+from define.tasks.observer import faster_autocast
 
 SECTIONS = tuple(f.name for f in fields(schema.FairseqConfig))
 """fairseq's own sections, in its order."""
@@ -106,7 +107,7 @@ def configs_folder() -> Path:
 
 
 def compose(overrides: list[str]) -> DictConfig:
-    """Composes, resolves and checks a run config; paths come out absolute.
+    """Composes, resolves and checks a run config; paths come out absolute, task.autocast chosen.
 
     Args:
         overrides: Hydra overrides such as "experiment=table_1c/awd_lstm", "scale=mini", "seed=3".
@@ -135,6 +136,8 @@ def compose(overrides: list[str]) -> DictConfig:
             f"seed = {config.seed} must be at least 0 and threads = {config.threads} at least 1"
         )
     hand_on_factors(config)
+    if config.task.get("autocast") == "auto":
+        config.task.autocast = faster_autocast(config.model, config.common.cpu)
     if config.run.tokens_per_update:
         config.optimization.update_freq = [batches_per_update(config)]
     for section, key in (

@@ -3,12 +3,14 @@
 from dataclasses import fields
 
 import pytest
+import torch
 from fairseq.dataclass.configs import OptimizationConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from define.core.parts import PARTS
 from define.errors import InputError
 from define.launch.compose import PartFactors, compose, fairseq_config, override
+from define.launch.run_folder import published_config
 
 
 @pytest.mark.parametrize(
@@ -83,3 +85,27 @@ def test_bad_factors_are_one_sentence(overrides, sentence):
 
 def test_fairseqs_own_optimizers_train_without_factors():
     assert compose([*TXL, "optimizer=adam"]).optimizer._name == "adam"
+
+
+@pytest.mark.parametrize(
+    "experiment, scale, cpu_bf16, gpu_bf16, expected",
+    [
+        ("table_1a/lstm_r3", "mini", True, None, "none"),
+        ("table_1c/awd_lstm", "mini", True, None, "none"),
+        ("table_3/transformer", "mini", True, None, "none"),
+        ("table_3/transformer", "paper", True, None, "bf16"),
+        ("table_2/txl_64", "mini", True, None, "bf16"),
+        ("table_2/txl_64", "mini", False, None, "none"),
+        ("table_2/txl_64", "mini", False, True, "none"),  # common.cpu is true
+        ("table_2/txl_64", "paper", True, False, "none"),
+        ("table_3/transformer", "paper", False, True, "bf16"),
+    ],
+)
+def test_auto_is_what_is_faster_and_the_record_says_which(
+    experiment, scale, cpu_bf16, gpu_bf16, expected, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu_bf16 is not None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu_bf16)
+    config = compose([f"experiment={experiment}", f"scale={scale}", "task.autocast=auto"])
+    assert published_config(config)["task"]["autocast"] == expected
