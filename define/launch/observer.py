@@ -108,6 +108,9 @@ class RunObserver(Observer):
             total=max_update or None, unit="update", disable=quiet, leave=False, file=sys.stderr
         )
 
+    def optimized_by(self, path: str) -> None:
+        self.record["provenance"]["optimizer"] = path
+
     def begin(self) -> None:
         """The clock starts here: neither set-up nor saving is training."""
         self._mark = time.perf_counter()

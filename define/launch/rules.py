@@ -33,6 +33,12 @@ def check_recipe(config: DictConfig) -> None:
     if not common.fp16 or common.fp16_no_flatten_grads or common.memory_efficient_fp16:
         parameter.param_group = "context"
     optimizer = config.optimizer
+    for key in ("memory_efficient_fp16", "memory_efficient_bf16"):
+        if common[key] and not optimizer.get("use_old_adam", True):
+            raise InputError(
+                f"common.{key} = true needs optimizer.use_old_adam = true: the fused Adam would "
+                f"keep its moments in half precision"
+            )
     if "lr_factor_unit" in optimizer:
         groups_by_part(optimizer, [parameter])
     if "nonmono" in optimizer:

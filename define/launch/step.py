@@ -9,7 +9,6 @@ from fairseq import utils
 from fairseq.data.iterators import GroupedIterator
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
-from fairseq.trainer import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -23,6 +22,7 @@ from define.launch.observer import PeakMemory, scored
 from define.launch.rules import check_recipe
 from define.launch.run_folder import published_config
 from define.launch.timing import alternate, device_clock
+from define.launch.trainer import Trainer
 from define.results.steps import SCHEMA
 from define.tasks.observer import Observed, Observer
 

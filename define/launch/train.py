@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from fairseq import checkpoint_utils
-from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig, OmegaConf
 
 from define import plugin
@@ -25,6 +24,7 @@ from define.launch.run_folder import (
     write_configs,
 )
 from define.launch.tracking import Views, open_views
+from define.launch.trainer import main as fairseq_main
 from define.launch.workloads import Corpus, workload
 from define.results import records
 from define.tasks.observer import Observed, Observer

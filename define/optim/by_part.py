@@ -13,9 +13,6 @@ from define.errors import InputError
 SCALED = {"lr": "learning rate", "weight_decay": "weight decay"}
 """What a part may have a factor on."""
 
-PATHS = ("fused", "foreach")
-"""torch's options for the implementation of a step, the fastest first."""
-
 FactorFields = make_dataclass(
     "FactorFields",
     [
@@ -123,10 +120,10 @@ class ByPart:
         super().zero_grad()
 
     def load_state_dict(self, state_dict: dict, optimizer_overrides: dict | None = None) -> None:
-        # How a step is computed is not the checkpoint's to say, which may lack newer options.
+        # A checkpoint of other versions may lack options; how to compute a step is none of them.
         defaults = self.optimizer.defaults
-        own = {key: defaults.get(key) for key in PATHS}
-        groups = [defaults | group | own for group in state_dict["param_groups"]]
+        fused = {"fused": defaults.get("fused")}
+        groups = [defaults | group | fused for group in state_dict["param_groups"]]
         super().load_state_dict(state_dict | {"param_groups": groups}, optimizer_overrides)
         for name in SCALED.keys() & (optimizer_overrides or {}):
             self._set(name, optimizer_overrides[name])
@@ -134,5 +131,3 @@ class ByPart:
     def _set(self, name: str, base: float) -> None:
         for group in self.param_groups:
             group[name] = base * group.get(f"{name}_factor", 1.0)
-
-

@@ -95,8 +95,6 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
         self._note_optimizer(optimizer)
-        model.train()
-        model.set_num_updates(update_num)
         if self._restored is not None:
             self._state["train"], self._restored = own_columns(self._restored, sample), None
         loss, sample_size, logging_output = self._step("train", sample, model, criterion)

@@ -52,6 +52,9 @@ def autocast(name: str, device: str) -> AbstractContextManager:
 class Observer:
     """What a launcher may want to hear of; the default hears nothing."""
 
+    def optimized_by(self, path: str) -> None:
+        """Before training: the optimizer's steps are "fused", "foreach" or torch's "default"."""
+
     def begin(self) -> None:
         """Before the first batch of an epoch, or of the rest of one."""
 

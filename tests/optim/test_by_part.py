@@ -2,21 +2,18 @@
 
 import copy
 import math
-from argparse import Namespace
+from functools import partial
 
 import pytest
 import torch
 from fairseq import optim
-from fairseq.optim import OPTIMIZER_DATACLASS_REGISTRY
-from fairseq.optim.adam import Adam, FairseqAdam
-from fairseq.optim.sgd import SGD
 from omegaconf import OmegaConf
 from torch import nn
 
-from define import plugin
 from define.core.nt_asgd import NTASGD
 from define.core.parts import PARTS
 from define.errors import InputError
+from define.optim.adam import FusedAdam
 from define.optim.by_part import SCALED
 from define.results.recipe import DERIVED
 
@@ -41,14 +38,10 @@ def parameters(marked: bool = True) -> list[nn.Parameter]:
     return made
 
 
-def build(name: str, params: list[nn.Parameter], **fields) -> optim.FairseqOptimizer:
-    """fairseq's optimizer of a config."""
-    plugin.register()
-    config = OmegaConf.structured(OPTIMIZER_DATACLASS_REGISTRY[name]())
-    config.merge_with({"_name": name, "lr": [LR], "weight_decay": DECAY, **fields})
-    if name == "define_adam":
-        config.tpu = False  # of a section that is not here
-    return optim.build_optimizer(config, params)
+@pytest.fixture
+def build(build_optimizer):
+    """(name, parameters, fields of its config...) -> fairseq's optimizer of LR and DECAY."""
+    return partial(build_optimizer, lr=LR, weight_decay=DECAY)
 
 
 def draw_gradients(params: list[nn.Parameter], step: int) -> None:
@@ -59,12 +52,14 @@ def draw_gradients(params: list[nn.Parameter], step: int) -> None:
 
 def plain(name: str, params: list[nn.Parameter], lr: float, weight_decay: float):
     """The optimizer of one rate."""
-    kind = {"define_adam": Adam, "define_sgd": torch.optim.SGD, "define_nt_asgd": NTASGD}[name]
+    if name == "define_sgd":
+        return torch.optim.SGD(params, lr=lr, weight_decay=weight_decay, fused=True)
+    kind = {"define_adam": FusedAdam, "define_nt_asgd": NTASGD}[name]
     return kind(params, lr=lr, weight_decay=weight_decay)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parts_train_as_with_an_optimizer_each(name):
+def test_parts_train_as_with_an_optimizer_each(name, build):
     ours, theirs = parameters(), parameters()
     optimizer = build(name, ours, **FACTORS)
     separate = {
@@ -96,18 +91,13 @@ def test_parts_train_as_with_an_optimizer_each(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_with_all_factors_1_nothing_changes(name):
+def test_with_all_factors_1_nothing_changes(name, build):
     """One group in the order of the parameters: the bits are those of the plain optimizer."""
     ours, theirs = parameters(), parameters()
     optimizer = build(name, ours)
     (group,) = optimizer.param_groups
     assert all(p is q for p, q in zip(group["params"], ours, strict=True))
-    if name == "define_adam":
-        other = FairseqAdam(optimizer.cfg, theirs)
-    elif name == "define_sgd":
-        other = SGD(Namespace(**OmegaConf.to_container(optimizer.cfg)), theirs)
-    else:
-        other = plain(name, theirs, LR, DECAY)
+    other = plain(name, theirs, LR, DECAY)
     for step in range(STEPS):
         draw_gradients(ours, step)
         draw_gradients(theirs, step)
@@ -117,7 +107,7 @@ def test_with_all_factors_1_nothing_changes(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_saved_state_restores_base_rate_and_factors(name):
+def test_a_saved_state_restores_base_rate_and_factors(name, build):
     whole = parameters()
     optimizer = build(name, whole, **FACTORS)
     rate = LR * math.pi / 7  # of which no factor gives a round number
@@ -140,7 +130,7 @@ def test_a_saved_state_restores_base_rate_and_factors(name):
     assert all(torch.equal(p, q) for p, q in zip(whole, parts, strict=True))
 
 
-def test_overrides_of_a_saved_state_are_base_values():
+def test_overrides_of_a_saved_state_are_base_values(build):
     params = parameters()
     optimizer = build("define_sgd", params, **FACTORS)
     optimizer.load_state_dict(optimizer.state_dict(), {"weight_decay": 0.5, "lr": 2.0})
@@ -155,37 +145,37 @@ def test_overrides_of_a_saved_state_are_base_values():
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [-0.1, math.inf, math.nan])
-def test_a_factor_is_finite_and_not_negative(name, value):
+def test_a_factor_is_finite_and_not_negative(name, value, build):
     with pytest.raises(InputError, match=r"lr_factor_unit = \S+ must be a finite number"):
         build(name, parameters(), lr_factor_unit=value)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_factors_need_marked_parameters(name):
+def test_factors_need_marked_parameters(name, build):
     rule = "weight_decay_factor_table = 0.0 needs parameters that are marked by part, but none is"
     with pytest.raises(InputError, match=rule):
         build(name, parameters(marked=False), weight_decay_factor_table=0.0)
     assert len(build(name, parameters(marked=False)).param_groups) == 1
 
 
-def in_precision(name: str, params: list[nn.Parameter], **common) -> optim.FP16Optimizer:
+def in_precision(build, name: str, params: list[nn.Parameter], **common) -> optim.FP16Optimizer:
     """fairseq's wrapper around an optimizer with FACTORS."""
     config = {"common": {"tpu": False, "fp16_scale_window": 128, **common}}
     config["optimizer"] = build(name, params, **FACTORS).cfg
     return optim.FP16Optimizer.build_optimizer(OmegaConf.create(config), params)
 
 
-def test_bf16_keeps_the_parts_and_fp16_flattens_them_away(monkeypatch):
+def test_bf16_keeps_the_parts_and_fp16_flattens_them_away(monkeypatch, build):
     half = parameters()
     for p in half:
         p.data = p.data.bfloat16()
-    optimizer = in_precision("define_sgd", half, bf16=True)
+    optimizer = in_precision(build, "define_sgd", half, bf16=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     assert rates == [LR, *(LR * RATES[part][0] for part in PARTS)]
     assert optimizer.get_lr() == LR
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     with pytest.raises(InputError, match="but none is: fairseq's fp16 flattens them"):
-        in_precision("define_sgd", parameters(), fp16=True)
+        in_precision(build, "define_sgd", parameters(), fp16=True)
 
 
 def test_options_that_follow_from_others_are_known_as_such():
