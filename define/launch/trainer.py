@@ -25,5 +25,8 @@ class Trainer(trainer.Trainer):
 
 def main(config: DictConfig) -> None:
     """fairseq's `train` of a config, by this trainer."""
-    fairseq_cli.train.Trainer = Trainer
-    fairseq_cli.train.main(config)
+    theirs, fairseq_cli.train.Trainer = fairseq_cli.train.Trainer, Trainer
+    try:
+        fairseq_cli.train.main(config)
+    finally:
+        fairseq_cli.train.Trainer = theirs
