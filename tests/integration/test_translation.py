@@ -182,6 +182,15 @@ def test_factors_are_refused_where_parameters_are_flattened(pair_corpus, workpla
     assert not (workplace / "run").exists()
 
 
+def test_memory_efficient_precision_needs_fairseqs_adam(pair_corpus, workplace, capsys):
+    assert main([*RUN, "common.fp16=true", "common.memory_efficient_fp16=true"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(
+        "define: common.memory_efficient_fp16 = true needs optimizer.use_old_adam = true:"
+    )
+    assert error.count("\n") == 1
+
+
 # fairseq's own commands.
 
 FLAGS = """
