@@ -64,7 +64,7 @@ class DefineEmbedding(nn.Module):
 
     @torch.no_grad()
     def cache(self, chunk: int = 4096) -> Tensor:
-        """Folds map and unit into one (V, embedding_dim) table, used until training goes on.
+        """Folds map and unit into one (V, embedding_dim) table, used until training resumes.
 
         The fold is dropped by `train()` and by any change of a parameter that autograd can see, a
         loaded state dict included (fused optimizers and writes through `.data` are not seen: call

@@ -33,7 +33,7 @@ class LanguageModelingCriterion(FairseqCriterion):
         return loss, sample_size, logging_output
 
     def with_state(self, model, sample, state):
-        """As `forward`, for a stream that goes on: takes and returns its state."""
+        """As `forward`, for streams that continue: takes and returns their state."""
         nll, output = model(sample["net_input"]["src_tokens"], state, sample["target"])
         scored = sample["ntokens"]
         loss = nll

@@ -66,7 +66,7 @@ def prepare(
 
 
 def cannot_prepare(output: Path, error: OSError) -> InputError:
-    """What the user is told when the system refuses something."""
+    """The message for the user when the system refuses something."""
     return InputError(
         f"{output} could not be prepared ({error}); make room or give access, or choose another "
         "folder with --output."

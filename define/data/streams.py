@@ -17,7 +17,7 @@ class Streams:
     Stream lengths differ by at most `alignment`. A stream predicts its own tokens; its first input
     is the token before them in the corpus, `<eos>` before the very first. So one pass over the
     windows of all shards predicts every token of the corpus exactly once, and nothing is trimmed.
-    Streams that end early go on with input `<eos>` and target `PAD_TARGET`.
+    Streams that end early are padded with input `<eos>` and target `PAD_TARGET`.
 
     Args:
         tokens: token ids (T,), any integer type; may be memory-mapped.

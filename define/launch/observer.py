@@ -76,8 +76,8 @@ class RunObserver(Observer):
     """Keeps the record and the journal of one run up to date and shows its progress.
 
     Args:
-        path: where the record is written; the journal lies beside it.
-        record: the record so far; a resumed run goes on in it.
+        path: where the record is written; the journal is in the same folder.
+        record: the record so far; a resumed run continues it.
         max_update: length of the progress bar; 0 if it is not known.
         log_interval: updates between two lines of the journal.
         tracker: gets every line of training and every epoch's metrics too.

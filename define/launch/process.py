@@ -35,7 +35,7 @@ class Ended:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody ended it from outside; started again, it goes on."""
+        """Whether somebody ended it from outside; started again, it resumes."""
         return self.code < 0 or self.code == INTERRUPTED
 
 

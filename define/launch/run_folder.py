@@ -96,7 +96,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def last_checkpoint(folder: Path) -> Mapping[str, Any] | None:
-    """The checkpoint that training goes on from; none before the first was written.
+    """The checkpoint that training resumes from; none before the first was written.
 
     fairseq writes a checkpoint whole under one name and copies it to the others, of which the last
     is checkpoint_last.pt: where that copy was cut short, it is made again.

@@ -151,7 +151,7 @@ class TensorBoardTracker(Tracker):
 
     Args:
         folder: the run folder.
-        updates: behind the checkpoint that training goes on from; what an earlier start wrote
+        updates: behind the checkpoint that training resumes from; what an earlier start wrote
             beyond them is taken back.
     Raises:
         RuntimeError: TensorBoard is not installed.
@@ -201,7 +201,7 @@ def open_views(
         folder: the run folder.
         wandb: "disabled", "offline" or "online".
         tensorboard: whether to write TensorBoard's files.
-        updates: behind the checkpoint that training goes on from.
+        updates: behind the checkpoint that training resumes from.
     """
     if wandb != "disabled":
         views.open("wandb", lambda: WandbTracker(record, folder, wandb))

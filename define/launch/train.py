@@ -31,7 +31,7 @@ from define.tasks.observer import Observed, Observer
 
 
 def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
-    """Trains, or goes on, or does nothing if the run is finished; then scores valid and test.
+    """Trains, resumes, or does nothing if the run is finished; then scores valid and test.
 
     Args:
         config: from `define.launch.compose.compose`.
@@ -122,7 +122,7 @@ def _factors(config: DictConfig) -> dict[str, dict[str, float]]:
 
 
 def _updates(config: DictConfig) -> int:
-    """Updates behind the checkpoint that training goes on from."""
+    """Updates behind the checkpoint that training resumes from."""
     last = last_checkpoint(Path(config.checkpoint.save_dir))
     return 0 if last is None else last["optimizer_history"][-1]["num_updates"]
 

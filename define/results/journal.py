@@ -61,7 +61,7 @@ def read(path: str | Path) -> list[dict[str, Any]]:
 def curve(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     """The events of one kind ("trained", "validated") that the run kept, by rising "updates".
 
-    A start that goes on from an earlier checkpoint takes back what lies behind that.
+    A start from an earlier checkpoint takes back what was logged after it.
     """
     kept: list[dict[str, Any]] = []
     for event in events:

@@ -174,7 +174,7 @@ def _lines(
 
 
 def _beside(section: Sequence[ComparisonRow], metric: str) -> str:
-    """The paper's metric to stand beside ours: the same, or BLEU of its test set for our sets."""
+    """The paper's metric to compare with ours: the same, or BLEU of its test set for our sets."""
     same = metric.endswith("_ppl") or any(metric in row.published for row in section)
     return metric if same else headline_metric(section[0].table)
 

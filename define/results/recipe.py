@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PLACES = ("data_root", "runs_root", "threads", "wandb", "tensorboard")
-"""Settings of a run that are not its recipe: a run may go on with others."""
+"""Settings of a run that are not its recipe: a run may resume with others."""
 
 STORAGE = (
     *("save_dir", "restore_file", "no_save", "no_epoch_checkpoints", "no_last_checkpoints"),

@@ -137,7 +137,7 @@ def _signatures(
 
 
 def _signature_list(signatures: Sequence[tuple[str, str, str]]) -> str:
-    """One line per metric and signature; who has it is told where a metric has several."""
+    """One line per metric and signature; names the rows where a metric has several."""
     found: dict[str, dict[str, dict[str, None]]] = {metric: {} for metric in TRANSLATED}
     for metric, signature, user in signatures:
         found[metric].setdefault(signature, {})[user] = None

@@ -128,7 +128,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
         self.observer.updated(update_num + 1, tokens, lr, nll)
 
     def _note_optimizer(self, optimizer) -> None:
-        """Training goes on from the raw weights; validation reads the averaged ones."""
+        """Training continues from the raw weights; validation reads the averaged ones."""
         if isinstance(getattr(optimizer, "fp32_optimizer", None), FairseqNTASGD):
             raise InputError(
                 "define_nt_asgd averages float32 weights, but common.fp16 or common.bf16 is set; "

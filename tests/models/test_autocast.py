@@ -34,15 +34,6 @@ SIZES |= {"hidden_dim": 48, "model_dim": 32, "inner_dim": 64, "heads": 2, "head_
 SIZES |= {"encoder_layers": 2, "decoder_layers": 2}
 
 
-@pytest.fixture(autouse=True)
-def one_thread_and_seed():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-
-
 def text(first: int = 0) -> torch.Tensor:
     """(T + 1, B) types from `first` on, as Zipf's law has them: some at hundreds of positions."""
     weights = 1 / torch.arange(1, V - first + 1)

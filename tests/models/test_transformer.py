@@ -70,15 +70,6 @@ COMBINATIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def one_thread_and_seed():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-
-
 def joined(config: DefineTransformerConfig) -> tuple:
     """Dictionaries of source and target; one for both where the config needs that."""
     return (SOURCE, SOURCE) if config.shares_input else (SOURCE, TARGET)

@@ -20,7 +20,7 @@ OWN_KEYS = ("run.dir", "run.score_test", "checkpoint.save_dir")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search is; it goes on only with the plan that it began with.
+    """What a search is; it resumes only with the plan that it began with.
 
     Attributes:
         name: of its folder.
@@ -39,7 +39,7 @@ class Plan:
     pruner: str = "median"
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in search.json, where the versions stand beside."""
+        """As search.json has it, next to the versions."""
         return {
             "name": self.name,
             "overrides": list(self.overrides),

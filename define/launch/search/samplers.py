@@ -28,7 +28,7 @@ class _Grid(GridSampler):
 
 
 def _seed(plan: Plan, number: int) -> int:
-    """A seed for each trial: a search that goes on draws what an uninterrupted one draws."""
+    """A seed for each trial: a resumed search draws what an uninterrupted one draws."""
     return int(np.random.SeedSequence([plan.sampler_seed, number]).generate_state(1)[0])
 
 

@@ -70,7 +70,7 @@ class RunningTrial:
         return True
 
     def terminate(self) -> None:
-        """Asks the training to end; the trial goes on at the next start of the search."""
+        """Asks the training to end; the trial resumes at the next start of the search."""
         if self._training:
             self._training.terminate()
 

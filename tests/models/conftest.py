@@ -1,0 +1,13 @@
+"""What the tests of models share."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_seed():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
