@@ -22,10 +22,11 @@ setting drawn from the space, and no test set; it is judged by its final validat
   define search experiment=table_4a/linear scale=mini --trials 8 \\
       --space 'optimization.lr=log(1e-3,1e-2)' --space 'model.output_dropout=uniform(0,0.5)'
 
-A search lies in RUNS/search/NAME, one run folder per trial. The same command goes on with it:
-trials that were cut short go on from their checkpoint, with their setting; finished and failed ones
-stay; new ones are drawn until there are as many as --trials says. With --jobs 1 an interrupted
-search draws what an uninterrupted one draws.
+A search lies in RUNS/search/NAME, one run folder per trial. The same command resumes it:
+interrupted trials continue from their checkpoint with their setting, finished and failed ones are
+kept, and new ones are drawn until there are as many as --trials says. With --jobs 1 an interrupted
+search draws the same settings as an uninterrupted one. If the best value lies at the edge of its
+range, resume with a wider range and more trials.
 
 A trial that validates worse than others did after as many updates is pruned (see --pruner). That
 takes several validations in a run: with few, `checkpoint.save_interval_updates=N` (a checkpoint and

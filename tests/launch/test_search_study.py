@@ -138,6 +138,39 @@ def test_another_plan_is_refused(like, fields, changed):
     assert not (first.folder / STORAGE_FILE).exists()
 
 
+WIDER = ["optimization.lr=log(1e-5,1e3)", "model.layers=int(2,3)"]
+
+
+def test_wider_ranges_resume_a_search(like):
+    """The earlier trials count, and the new ones reach the new part of the range."""
+    first = like("wider")
+    first._keep_plan()
+    settings = draw(first, 3)
+    wider = like("wider", space=tuple(map(parse, WIDER)))
+    wider._keep_plan()
+    kept = json.loads((wider.folder / PLAN_FILE).read_text())
+    assert kept["space"] == list(map(str, wider.plan.space))
+    assert kept["earlier_spaces"] == [{"space": list(map(str, first.plan.space)), "trials": 3}]
+    drawn = draw(wider, 20)
+    assert min(setting["optimization.lr"] for setting in drawn) < 1e-3
+    assert [trial.params for trial in wider._open().get_trials()] == settings + drawn
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        ["optimization.lr=log(1e-2,1e3)", SPACE[1]],
+        ["optimization.lr=uniform(1e-3,1e3)", SPACE[1]],
+        [SPACE[0], "model.layers=choice(2,3)"],
+        [SPACE[0]],
+    ],
+)
+def test_no_other_space_resumes_a_search(like, space):
+    like("space")._keep_plan()
+    with pytest.raises(InputError, match="another plan"):
+        like("space", space=tuple(map(parse, space)))._keep_plan()
+
+
 def test_one_process_at_a_time(like):
     search = like("alone")
     with alone(search.folder), pytest.raises(InputError, match="another process is at work in"):

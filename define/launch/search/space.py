@@ -45,6 +45,18 @@ class Parameter:
             return trial.suggest_int(self.key, *self.values)
         return trial.suggest_float(self.key, *self.values, log=self.kind == "log")
 
+    def widens(self, earlier: "Parameter") -> bool:
+        """Whether this is the earlier range or one of the same kind that contains it."""
+        if self == earlier:
+            return True
+        (low, high), (least, most) = self.values[:2], earlier.values[:2]
+        kinds = {self.kind, earlier.kind}
+        return (
+            self.key == earlier.key
+            and kinds in ({"log"}, {"uniform"}, {"int"})
+            and (low <= least and most <= high)
+        )
+
     @property
     def grid(self) -> list[Value]:
         """The values of an exhaustive search."""

@@ -1,7 +1,9 @@
 """A hyper-parameter search: trials drawn by Optuna, each one training, judged on validation alone.
 
-A search is a folder: `search.json` (the plan), `study.log` (Optuna's journal, from which it goes
-on) and a run folder per trial.
+A search is a folder: `search.json` (the plan), `study.log` (Optuna's journal, from which it
+resumes) and a run folder per trial. A search may resume with wider ranges, for a best value that
+lies at the edge of its range; `search.json` then lists the earlier ranges and how many trials were
+drawn from each.
 """
 
 import json
@@ -28,7 +30,7 @@ from define.launch.run_folder import alone
 from define.launch.search import space
 from define.launch.search.plan import Plan
 from define.launch.search.samplers import PRUNERS, SAMPLERS
-from define.launch.search.space import Value
+from define.launch.search.space import Parameter, Value
 from define.launch.search.trial import POLL_SECONDS, RunningTrial
 from define.launch.workloads import workload
 from define.results import records
@@ -174,11 +176,26 @@ class Search:
             write_json(path, plan | {"versions": versions})
             return
         old = json.loads(path.read_text(encoding="utf-8"))
+        if self._widens(space.parse_all(old["space"])):
+            plan |= {"space": old["space"]}
         if changed := differences({key: old.get(key) for key in plan}, plan):
             raise InputError(
                 f"{self.folder} holds a search with another plan ({'; '.join(changed)}); give this "
                 f"one a name of its own with --name"
             )
+        if old["space"] != (wider := self.plan.to_json()["space"]):
+            drawn = {"space": old["space"], "trials": len(self._open().get_trials())}
+            earlier = [*old.get("earlier_spaces", []), drawn]
+            write_json(path, old | {"space": wider, "earlier_spaces": earlier})
+
+    def _widens(self, earlier: Sequence[Parameter]) -> bool:
+        """Whether the search may continue with this plan's ranges."""
+        same = [p.key for p in earlier] == [p.key for p in self.plan.space]
+        return (
+            same
+            and self.plan.sampler != "grid"
+            and all(new.widens(old) for new, old in zip(self.plan.space, earlier, strict=True))
+        )
 
     def _open(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
