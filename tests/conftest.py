@@ -16,6 +16,8 @@ from define.data import corpora, pairs
 from define.data.prepare import prepare
 from define.data.prepare_pairs import prepare_pairs
 
+pytest_plugins = ["made_up_records"]
+
 LINES = {"train": 160, "valid": 34, "test": 27}
 WORDS = 60
 PAIRS = {"train": 120, "valid": 21, "test": 17}
@@ -89,8 +91,8 @@ def pair_corpus(data_root) -> pairs.PairCorpus:
 @pytest.fixture
 def save_translator(pair_corpus) -> Callable[..., Any]:
     """(path, seed, fields of the model's config) -> an untrained model, saved as training does."""
-    from define.launch.decoding import task_for
     from define.models.transformer import DefineTransformer, DefineTransformerConfig
+    from define.train.decoding import task_for
 
     def save(path: Path, seed: int = 0, **fields) -> DefineTransformer:
         sizes = {"map_dim": 8, "expand_dim": 32, "max_groups": 4, "width_multiple": 8}

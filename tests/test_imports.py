@@ -14,7 +14,7 @@ ANYTHING = None
 
 FAIRSEQ_PARTS = {"models", "tasks", "criterions", "optim"}
 BASE = {"errors", "files"}
-BELOW_LAUNCH = {"core", "data", "plugin"} | FAIRSEQ_PARTS | BASE
+BELOW_TRAIN = {"core", "data", "evaluation", "plugin", "runs"} | FAIRSEQ_PARTS | BASE
 
 # Part of the package -> (parts of the package, other libraries) that it may import.
 ALLOWED: dict[str, tuple[set[str] | None, set[str] | None]] = {
@@ -28,13 +28,15 @@ ALLOWED: dict[str, tuple[set[str] | None, set[str] | None]] = {
         {"core", "data"} | BASE,
         {"torch", "numpy", "tqdm", "sacrebleu", "sacremoses"},
     ),
-    "results": (BASE, {"yaml", "rich", "matplotlib", "jinja2"}),
+    "runs": (BASE, {"torch"}),
+    "results": ({"runs"} | BASE, {"yaml", "rich", "matplotlib", "jinja2"}),
     **{
         part: ({"core", "data"} | FAIRSEQ_PARTS | BASE, {"torch", "numpy", "fairseq", "omegaconf"})
         for part in FAIRSEQ_PARTS
     },
     "plugin": (FAIRSEQ_PARTS, set()),
-    "launch": (BELOW_LAUNCH | {"results", "evaluation"}, ANYTHING),
+    "train": (BELOW_TRAIN, ANYTHING),
+    "bench": (BELOW_TRAIN | {"train", "results"}, ANYTHING),
     "cli": (ANYTHING, ANYTHING),
 }
 
@@ -97,9 +99,9 @@ def test_imports_go_one_way(path):
         ("data", "import torch.nn", ["torch.nn"]),
         ("data", "def f():\n    import fairseq", ["fairseq"]),
         ("results", "import torch", ["torch"]),
-        ("evaluation", "from define.results import records", ["define.results.records"]),
-        ("tasks", "from define.launch import train", ["define.launch.train"]),
-        ("launch", "from define.cli import main", ["define.cli.main"]),
+        ("evaluation", "from define.runs import records", ["define.runs.records"]),
+        ("tasks", "from define.train import run", ["define.train.run"]),
+        ("train", "from define.cli import main", ["define.cli.main"]),
         ("core", "import torch\nfrom define.errors import InputError\nimport define.core.unit", []),
         ("data", "from define import __version__", []),
     ],

@@ -52,8 +52,8 @@ def test_every_command_of_the_readme_is_of_a_known_kind():
 def test_define_commands(words):
     args = build_parser().parse_args(words[1:])
     if words[1] in ("train", "step", "search"):
-        from define.launch.compose import compose
-        from define.launch.sweep.overrides import split
+        from define.train.compose import compose
+        from define.train.sweep.overrides import split
 
         for job in split(args.overrides)[1]:
             config = compose(job)
@@ -90,7 +90,7 @@ def test_the_fairseq_train_commands_are_our_recipes(task, recipe):
     from omegaconf import OmegaConf
 
     from define import plugin
-    from define.launch.compose import compose, fairseq_config
+    from define.train.compose import compose, fairseq_config
 
     plugin.register()
     (words,) = [words for words in COMMANDS if words[0] == "fairseq-train" and task in words]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from define.launch.compose import compose
+from define.train.compose import compose
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} {value} must be at least 1")
-    from define.launch import bench
+    from define.bench import parts as bench
 
     def save(record: dict[str, Any]) -> None:
         if args.output:

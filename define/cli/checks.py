@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from define.errors import InputError
-from define.launch import environment
+from define.runs import environment
 
 DISTRIBUTION = "define-reproduction"
 SET_UP = "run scripts/setup.sh"
@@ -178,7 +178,7 @@ def check_allocator(variables: Mapping[str, str], used: str) -> Finding:
 
     Args:
         variables: the environment.
-        used: by this process, as `define.launch.environment.allocator` has it.
+        used: by this process, as `define.runs.environment.allocator` has it.
     """
     if used != environment.SYSTEM:
         return Finding("allocator", "ok", used)

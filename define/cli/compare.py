@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from define.errors import InputError
 from define.files import atomic_write
-from define.results import claims, grid, published, records, render
+from define.results import claims, grid, published, render
 from define.results.compare import compare, of_table
 from define.results.grid import Grid, print_terminal
+from define.runs import records
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from define.errors import InputError
-from define.results import grid, published, records
+from define.results import grid, published
 from define.results.compare import SCALES
 from define.results.grid import Grid, print_terminal
-from define.results.recipe import DERIVED, Change, changes, comparable
-from define.results.records import RunRecord
 from define.results.render import ABSENT
+from define.runs import records
+from define.runs.recipe import DERIVED, Change, changes, comparable
+from define.runs.records import RunRecord
 
 DESCRIPTION = """\
 Shows, section by section, the keys in which the config of a run differs from the paper's recipe of
@@ -94,8 +95,8 @@ def recipe(record: RunRecord, scale: str) -> Mapping[str, Any]:
         InputError: the row has no config.
     """
     # Composing needs fairseq, which two records do without.
-    from define.launch.compose import compose
-    from define.launch.run_folder import published_config
+    from define.train.compose import compose
+    from define.train.run_folder import published_config
 
     table, row = record.table, record.row
     for entry in published.table(table):

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from define.cli import checks
 from define.cli.checks import Finding
-from define.launch import environment
+from define.runs import environment
 
 STYLES = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 

@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from define.evaluation import checkpoints
-    from define.launch import provenance
+    from define.runs import provenance
 
     splits = list(dict.fromkeys(args.split or ["valid"]))
     if args.neural_cache_search is not None and splits[0] != "valid":
@@ -176,7 +176,7 @@ def _row(args: argparse.Namespace) -> dict[str, str]:
 
 def _run_record(checkpoint: str) -> dict[str, Any] | None:
     """The record of the run that left the checkpoint, if it lies where training leaves it."""
-    from define.results import records
+    from define.runs import records
 
     path = Path(checkpoint).resolve().parent.parent / records.FILE_NAME
     return records.read_plain(path) if path.is_file() else None
@@ -248,7 +248,7 @@ def _score(
 
 
 def _sentence(result: Mapping[str, Any]) -> str:
-    from define.results.schema import sentence
+    from define.runs.schema import sentence
 
     settings = dict(result["protocol"])
     name = settings.pop("name")

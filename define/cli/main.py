@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from define import __version__
 from define.errors import InputError
-from define.launch import environment
+from define.runs import environment
 
 COMMANDS = (
     *("prepare", "train", "status", "search", "step", "bench", "evaluate", "translate", "score"),

@@ -10,13 +10,14 @@ from define.cli import signal
 from define.errors import InputError
 from define.results import published
 from define.results.grid import Grid, print_terminal
-from define.results.published import PARTS, PublishedRow
+from define.results.published import PublishedRow
 from define.results.render import ABSENT, millions, row_label, signed
+from define.runs.schema import PARTS
 
 SCALES = ("paper", "mini", "smoke")
 
 if TYPE_CHECKING:
-    from define.launch.counting import PaperModel
+    from define.train.counting import PaperModel
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -103,7 +104,7 @@ def _print_json(rows: list[dict[str, Any]]) -> None:
 
 def _print_config(args: argparse.Namespace) -> int:
     """The signal of one config."""
-    from define.launch.compose import compose
+    from define.train.compose import compose
 
     config = compose(args.overrides)
     table, row, scale = config.run.table, config.run.row, config.run.scale
@@ -141,7 +142,7 @@ def count(table: str) -> list[dict[str, Any]]:
     """
     paper_rows = published.table(table)
     # Building the models needs torch, which the rest of this command does without.
-    from define.launch.counting import paper_models
+    from define.train.counting import paper_models
 
     models = paper_models(table)
     controls = sorted(models.keys() - {row.row for row in paper_rows})

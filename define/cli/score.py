@@ -193,7 +193,7 @@ def _significance(
 
 
 def _print_scores(result: Mapping[str, Any]) -> None:
-    from define.results.schema import TRANSLATED
+    from define.runs.schema import TRANSLATED
 
     rows, signatures = [], {}
     for system, sets in result["systems"].items():
@@ -207,7 +207,7 @@ def _print_scores(result: Mapping[str, Any]) -> None:
 
 def _print_significance(result: Mapping[str, Any]) -> None:
     from define.results.render import number, signed
-    from define.results.schema import TRANSLATED
+    from define.runs.schema import TRANSLATED
 
     baseline = result["systems"][result["baseline"]]
     rows = []
@@ -246,7 +246,7 @@ def _print(
     """The table, then the signatures unbroken, however narrow the terminal."""
     from define.evaluation.bleu import RESAMPLES
     from define.results.grid import Grid, print_terminal
-    from define.results.schema import TRANSLATED
+    from define.runs.schema import TRANSLATED
 
     print_terminal([Grid(title, header, rows)], sys.stdout)
     print(f"±: half of the 95 % interval of {RESAMPLES:,} bootstrap resamples")

@@ -13,7 +13,7 @@ from define.results.grid import Grid, print_terminal
 from define.results.render import ABSENT
 
 if TYPE_CHECKING:
-    from define.launch.search.study import Search, TrialResult
+    from define.train.search.study import Search, TrialResult
 
 DESCRIPTION = """\
 Searches for hyper-parameters with Optuna. Every trial is one `define train` with the overrides, a
@@ -97,8 +97,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Searches and prints what came out. Raises InputError for bad input."""
     try:
-        from define.launch.search.plan import make_plan
-        from define.launch.search.study import Search
+        from define.train.search.plan import make_plan
+        from define.train.search.study import Search
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
@@ -135,7 +135,7 @@ def _tell(line: str) -> None:
 
 
 def _outcome(search: "Search", results: Sequence["TrialResult"]) -> dict:
-    from define.launch.search.study import best_of
+    from define.train.search.study import best_of
 
     best = best_of(results)
     return {
@@ -149,7 +149,7 @@ def _outcome(search: "Search", results: Sequence["TrialResult"]) -> dict:
 
 def _grid(search: "Search", results: Sequence["TrialResult"]) -> Grid:
     """One line per trial."""
-    from define.launch.search.study import best_of
+    from define.train.search.study import best_of
 
     keys = [parameter.key for parameter in search.plan.space]
     best = best_of(results)

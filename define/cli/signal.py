@@ -25,8 +25,8 @@ def table_rows(table: str, scale: str, measured: dict[tuple, dict[str, Any]]) ->
     Raises:
         InputError: a config that training would refuse.
     """
-    from define.launch.compose import compose
-    from define.launch.counting import experiments
+    from define.train.compose import compose
+    from define.train.counting import experiments
 
     found = {}
     for row, experiment in experiments(table).items():
@@ -39,8 +39,8 @@ def table_rows(table: str, scale: str, measured: dict[tuple, dict[str, Any]]) ->
 
 
 def of_config(config) -> dict[str, Any]:
-    """The fields of `define.launch.signal.measure`, and "remarks": the limits that they break."""
-    from define.launch.signal import measure, remarks
+    """The fields of `define.bench.signal.measure`, and "remarks": the limits that they break."""
+    from define.bench.signal import measure, remarks
 
     experiment, scale = f"table_{config.run.table}/{config.run.row}", config.run.scale
     signal = measure(config)

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from define.results import sweeps
 from define.results.grid import Grid, print_terminal
-from define.results.summary import scores
-from define.results.sweeps import State, Sweep
+from define.runs import sweeps
+from define.runs.summary import scores
+from define.runs.sweeps import State, Sweep
 
 DESCRIPTION = """\
 Lists the sweeps of `define train -m` below the runs, or the jobs of one of them.

@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     tables = [word for word in args.overrides if "=" not in word]
     if tables:
         return _every_row(tables, args)
-    from define.launch.compose import compose
-    from define.launch.step import step
+    from define.bench.step import step
+    from define.train.compose import compose
 
     config = compose(args.overrides)
     sizes = {name: getattr(args, name) for name in SIZES}
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _every_row(tables: list[str], args: argparse.Namespace) -> int:
     """This command for each row of the tables; the exit code of the last that failed."""
-    from define.launch.counting import own_experiments
+    from define.train.counting import own_experiments
 
     jobs = []
     for table in tables:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from define.errors import InputError
-from define.results import records
-from define.results.records import without_places
-from define.results.summary import summary
+from define.runs import records
+from define.runs.records import without_places
+from define.runs.summary import summary
 
 DESCRIPTION = """\
 Trains what the overrides describe, scores it, and leaves a record in the run folder. An interrupted
@@ -72,23 +72,23 @@ def run(args: argparse.Namespace) -> int:
     for option in ("seeds", "name"):
         if getattr(args, option) is not None:
             raise InputError(f"--{option} is for sweeps; add -m")
-    from define.launch.compose import compose
+    from define.train.compose import compose
 
     config = compose(args.overrides)
     if args.corpora:
         print(config.run.corpus)
         return 0
     if args.dry_run:
-        from define.launch.dry_run import show
+        from define.train.dry_run import show
 
         show(config)
         return 0
-    from define.launch.rules import check_recipe
-    from define.launch.run_folder import finished
+    from define.train.rules import check_recipe
+    from define.train.run_folder import finished
 
     check_recipe(config)
     if finished(config) is None:
-        from define.launch.train import train
+        from define.train.run import train
 
         train(config, args.quiet)
     print(summary(records.read(Path(config.run.dir) / records.FILE_NAME)))
@@ -96,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _multirun(args: argparse.Namespace) -> int:
-    from define.launch.sweep.overrides import seeds_override
-    from define.launch.sweep.plan import corpora, plan
+    from define.train.sweep.overrides import seeds_override
+    from define.train.sweep.plan import corpora, plan
 
     if args.seeds is not None:
         for word in args.overrides:
@@ -110,12 +110,12 @@ def _multirun(args: argparse.Namespace) -> int:
         return 0
     planned = plan(args.overrides, args.name)
     if args.dry_run:
-        from define.launch.sweep.table import table
+        from define.cli.sweep_table import table
         from define.results.grid import print_terminal
 
         print_terminal([table(planned)], sys.stdout)
         return 0
-    from define.launch.sweep.run import run
+    from define.train.sweep.run import run
 
     flags = ["--quiet"] if args.quiet else []
     flags += ["--name", args.name] if args.name else []

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
     from define.data import pairs
     from define.evaluation.decodings import Decoding
-    from define.launch import decoding
+    from define.train import decoding
 
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda needs an NVIDIA GPU, and torch sees none; take cpu")

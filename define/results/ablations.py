@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from define.results import published
-from define.results.records import RunRecord
 from define.results.stats import summarise
 from define.results.style import PAGE_WIDTH, bars, look, new_figure, rule
 from define.results.tradeoff import DIMENSIONS, score_label, shared_perplexity
+from define.runs.records import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

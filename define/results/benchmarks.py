@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from define.errors import InputError
-from define.results import origins, published, schema
+from define.results import origins, published
 from define.results.grid import Grid, markdown
 from define.results.render import ABSENT, number
 from define.results.report import image, notes, shown_path, write
-from define.results.schema import Nullable, check_shape, require
 from define.results.style import WIDTH, look, new_figure, rule, scale_axis
+from define.runs import schema
+from define.runs.schema import Nullable, check_shape, require
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from define.results import origins
-from define.results.records import RunRecord
+from define.runs.records import RunRecord
 
 PARTS = ("table", "unit", "context", "output")
 """Parts of a model that may have a learning rate each: `optimization.lr_factors`."""

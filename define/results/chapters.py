@@ -7,8 +7,6 @@ from typing import Any
 from define.results import origins, published, render
 from define.results.compare import ComparisonRow, by_section, section_runs, settings
 from define.results.grid import Grid, markdown
-from define.results.published import PARTS
-from define.results.records import RunRecord
 from define.results.render import (
     ABSENT,
     interval_notes,
@@ -17,9 +15,10 @@ from define.results.render import (
     section_title,
     statistics,
 )
-from define.results.schema import sentence
 from define.results.search import SearchTrial, search_grid
 from define.results.stats import summarise
+from define.runs.records import RunRecord
+from define.runs.schema import PARTS, sentence
 
 _RUN_HEADER = (
     "row",

@@ -23,8 +23,8 @@ from define.results.compare import (
 from define.results.grid import Grid, markdown
 from define.results.pairs import PairedDifference, paired_difference
 from define.results.published import Claim
-from define.results.records import RunRecord
 from define.results.render import ABSENT, section_title, sentence_case, signed
+from define.runs.records import RunRecord
 
 MARGIN = 0.01
 """How much worse, relative to the second row's mean, a row may be that is said to match it."""

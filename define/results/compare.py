@@ -12,8 +12,8 @@ from typing import Any
 from define.errors import InputError
 from define.results import published
 from define.results.published import PublishedRow
-from define.results.records import RunRecord
 from define.results.stats import Statistic, summarise
+from define.runs.records import RunRecord
 
 SCALES = ("paper", "mini", "smoke")
 METRICS = ("valid_ppl", "test_ppl", "newstest2014_bleu", "newstest2017_bleu")

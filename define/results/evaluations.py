@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from define.errors import InputError
-from define.results import published, schema
+from define.results import published
 from define.results.grid import Grid, markdown
-from define.results.records import RunRecord
 from define.results.render import ABSENT, millions, number
-from define.results.schema import check_shape, require
+from define.runs import schema
+from define.runs.records import RunRecord
+from define.runs.schema import check_shape, require
 
 SCHEMA = 1
 FOLDER = "evaluations"

@@ -13,9 +13,9 @@ from define.results.compare import (
     section_runs,
 )
 from define.results.grid import Grid, markdown
-from define.results.records import RunRecord
 from define.results.render import ABSENT, signed
 from define.results.stats import interval95, summarise
+from define.runs.records import RunRecord
 
 _HEADER = ("difference", "metric", "mean", "95 % interval", "n", "seeds", "paper", "direction")
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from define.errors import InputError
-from define.results import journal, published
+from define.results import published
 from define.results.compare import by_row, of_table, sections
-from define.results.records import RunRecord
 from define.results.style import PAGE_WIDTH, WIDTH, look, new_figure, rule, scale_axis
+from define.runs import journal
+from define.runs.records import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,9 +10,6 @@ import yaml
 
 from define.errors import InputError
 
-PARTS = ("define", "context", "io", "total")
-"""Parts of a model whose parameters the paper counts: the unit, the context model, input-output."""
-
 
 @dataclass(frozen=True)
 class PublishedRow:

@@ -9,8 +9,8 @@ from itertools import groupby
 from define.results import grid, published
 from define.results.compare import METRICS, ComparisonRow, metrics
 from define.results.grid import Grid
-from define.results.published import PARTS
 from define.results.stats import Statistic
+from define.runs.schema import PARTS
 
 ABSENT = "-"
 INTERVAL = (

@@ -13,11 +13,9 @@ from define.results import (
     chapters,
     claims,
     evaluations,
-    journal,
     pairs,
     plots,
     published,
-    records,
     render,
     significance,
     steps,
@@ -26,8 +24,9 @@ from define.results import (
     translations,
 )
 from define.results.compare import compare, of_table
-from define.results.records import RunRecord
 from define.results.search import read_search
+from define.runs import journal, records
+from define.runs.records import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,12 +6,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from define.results import records
 from define.results.grid import Grid
-from define.results.recipe import DERIVED, PLACES
-from define.results.records import RunRecord
 from define.results.render import ABSENT, interval_notes, statistics
 from define.results.stats import Statistic, summarise
+from define.runs import records
+from define.runs.recipe import DERIVED, PLACES
+from define.runs.records import RunRecord
 
 UNTRIED = {*PLACES, *DERIVED, "seed", "lr_scheduler.max_update"}
 """Config keys that follow from others, or that say which trial it is rather than what it tries."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from define.results import schema
 from define.results.grid import Grid, markdown
-from define.results.records import RunRecord
 from define.results.render import ABSENT, number, signed
-from define.results.schema import TRANSLATED, MapOf, Nullable, check_shape, require
 from define.results.translations import interval
+from define.runs import schema
+from define.runs.records import RunRecord
+from define.runs.schema import TRANSLATED, MapOf, Nullable, check_shape, require
 
 SCHEMA = 1
 FOLDER = "significance"

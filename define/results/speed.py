@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from define.results.chapters import labels, machine_notes, ratio
 from define.results.compare import ComparisonRow, section_runs
 from define.results.grid import Grid
-from define.results.records import RunRecord
 from define.results.render import interval_notes, number, statistics
 from define.results.stats import Statistic, summarise
 from define.results.style import COLOURS, PAGE_WIDTH, bars, new_figure, rule
+from define.runs.records import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,11 +10,12 @@ from statistics import median
 from typing import Any
 
 from define.errors import InputError
-from define.results import origins, published, schema
+from define.results import origins, published
 from define.results.chapters import machine_notes, ratio
 from define.results.grid import Grid, markdown
 from define.results.render import ABSENT, number
-from define.results.schema import check_shape, require
+from define.runs import schema
+from define.runs.schema import check_shape, require
 
 SCHEMA = 1
 FOLDER = "steps"

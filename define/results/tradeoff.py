@@ -16,7 +16,6 @@ from define.results.compare import (
     section_runs,
 )
 from define.results.published import Series
-from define.results.records import RunRecord
 from define.results.stats import summarise
 from define.results.style import (
     COLOURS,
@@ -28,6 +27,7 @@ from define.results.style import (
     rule,
     scale_axis,
 )
+from define.runs.records import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,10 @@ from typing import Any
 from define.results.chapters import labels, settings_list
 from define.results.compare import ComparisonRow, by_section, section_runs
 from define.results.grid import Grid, markdown
-from define.results.records import RunRecord
 from define.results.render import interval_notes, number, section_title, statistics
-from define.results.schema import TRANSLATED
 from define.results.stats import summarise
+from define.runs.records import RunRecord
+from define.runs.schema import TRANSLATED
 
 
 def chapter(rows: Sequence[ComparisonRow], found: Sequence[RunRecord]) -> list[str]:

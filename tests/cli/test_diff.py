@@ -71,8 +71,8 @@ def test_two_runs_of_a_row_differ_in_their_seed(command):
 
 
 def test_a_run_of_its_own_recipe_has_no_difference_whatever_table_shows_it(command, tmp_path):
-    from define.launch.compose import compose
-    from define.launch.run_folder import published_config
+    from define.train.compose import compose
+    from define.train.run_folder import published_config
 
     config = compose(["experiment=table_4a/hgt", "scale=mini", "seed=5", f"runs_root={tmp_path}"])
     record = json.loads((RUN / "record.json").read_text())

@@ -8,7 +8,7 @@ from define.cli.main import main
 from define.evaluation import bleu
 from define.files import sha256
 from define.results import significance
-from define.results.schema import TRANSLATED
+from define.runs.schema import TRANSLATED
 
 FULL = [
     "Der Hund läuft heute schnell.",

@@ -8,9 +8,9 @@ import pytest
 
 from define.cli import search as cli_search
 from define.cli.main import build_parser, main
-from define.launch.search.plan import SEED, make_plan
-from define.launch.search.samplers import PRUNERS, SAMPLERS
-from define.launch.search.study import Search, TrialResult
+from define.train.search.plan import SEED, make_plan
+from define.train.search.samplers import PRUNERS, SAMPLERS
+from define.train.search.study import Search, TrialResult
 
 SMALL = ["experiment=table_1c/awd_lstm_define", "scale=smoke", "threads=1"]
 RATE = ["--space", "optimization.lr=log(1,9)"]

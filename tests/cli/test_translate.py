@@ -12,7 +12,7 @@ import torch
 from define.cli.main import build_parser, main
 from define.data.pairs import PairCorpus
 from define.evaluation.decodings import Decoding
-from define.launch import decoding
+from define.train import decoding
 
 SHORT = ["--max-len-b", "9"]
 

@@ -10,7 +10,7 @@ import pytest
 from define.data.corpora import REGISTRY, SPLITS
 from define.data.pairs import PAIRS
 from define.data.prepare import prepare
-from define.launch.compose import configs_folder
+from define.train.compose import configs_folder
 
 
 @pytest.mark.parametrize("spec", REGISTRY.values(), ids=list(REGISTRY))

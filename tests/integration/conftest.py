@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from define.cli.main import main
-from define.launch.observer import RunObserver
+from define.train.observer import RunObserver
 
 SMALL = [
     "scale=smoke",

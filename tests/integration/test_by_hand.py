@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from define.core.nt_asgd import NTASGD
 from define.core.registry import build_model
 from define.data.streams import bptt_lengths
-from define.launch.compose import compose
-from define.results import journal
+from define.runs import journal
+from define.train.compose import compose
 
 SEED, EPOCHS, STREAMS, VALID_STREAMS, TOKENS, BPTT = 3, 2, 8, 4, 1213, 20
 LR, CLIP, DECAY, AR, TAR = 10.0, 0.25, 1.2e-6, 2.0, 1.0

@@ -16,8 +16,8 @@ from define.data import corpora, pairs
 from define.data.binarise import write_dataset, write_dictionary
 from define.data.prepare import prepare
 from define.errors import InputError
-from define.launch.compose import SCALES, compose, configs_folder, fairseq_config
-from define.launch.counting import corpus_types, parameters
+from define.train.compose import SCALES, compose, configs_folder, fairseq_config
+from define.train.counting import corpus_types, parameters
 
 ROWS = sorted(
     str(path.relative_to(configs_folder() / "experiment").with_suffix(""))
@@ -26,7 +26,7 @@ ROWS = sorted(
 EXPERIMENTS = [
     row for row in ROWS if "run" in OmegaConf.load(configs_folder() / f"experiment/{row}.yaml")
 ]
-"""Without the rows that show another run; tests/launch/test_counting.py checks what those are."""
+"""Without the rows that show another run; tests/train/test_counting.py checks what those are."""
 TABLES = sorted({experiment.partition("/")[0] for experiment in EXPERIMENTS})
 PAIR_CORPORA = ("grammar", "multi30k", "wmt14-en-de")
 PAPER_ROWS = ("table_1c/awd_lstm", "table_1c/awd_lstm_define")

@@ -6,8 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from define.cli.main import main
-from define.launch.compose import compose
-from define.launch.dry_run import cost, products
+from define.train.compose import compose
+from define.train.dry_run import cost, products
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 
 from define import plugin
-from define.launch.compose import compose, fairseq_config
+from define.train.compose import compose, fairseq_config
 
 OVERRIDES = [
     "scale=smoke",

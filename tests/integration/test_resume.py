@@ -7,7 +7,7 @@ import time
 import pytest
 
 from define.evaluation import perplexity
-from define.launch import language_modeling as launch
+from define.train import language_modeling as launch
 
 EPOCHS = 6
 SAVE_EVERY = 4

@@ -10,7 +10,7 @@ import pytest
 
 from define.errors import InputError
 from define.files import hold
-from define.results import journal, sweeps
+from define.runs import journal, sweeps
 
 PATIENCE_S = 120
 

@@ -17,9 +17,9 @@ from hydra.utils import instantiate
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from submitit import AutoExecutor
 
-from define.launch.compose import configs_folder
-from define.launch.sweep.plan import plan
-from define.results import journal, sweeps
+from define.runs import journal, sweeps
+from define.train.compose import configs_folder
+from define.train.sweep.plan import plan
 
 PATIENCE_S = 120
 

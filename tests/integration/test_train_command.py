@@ -9,7 +9,7 @@ import pytest
 
 from define.evaluation.checkpoints import build
 from define.evaluation.perplexity import evaluate
-from define.launch.observer import RunObserver
+from define.train.observer import RunObserver
 
 
 def read(folder: Path) -> dict:

@@ -19,7 +19,7 @@ from define.cli.main import main
 from define.core.embedding import DefineEmbedding
 from define.data.pairs import PairCorpus
 from define.evaluation import bleu
-from define.results import records
+from define.runs import records
 
 RUN = ["train", "--quiet", "experiment=table_3/transformer_define", "scale=smoke", "threads=1"]
 RUN += ["model.unit_dropout=0.0"]  # so few updates learn too little with it
@@ -164,7 +164,7 @@ def test_interrupted_while_it_translates(
 
     command = [*RUN, *INTERRUPTED, "run.dir=run"]
     with monkeypatch.context() as patch:
-        patch.setattr("define.launch.decoding.search", interrupted)
+        patch.setattr("define.train.decoding.search", interrupted)
         assert main(command) == 130
     record = read(workplace / "run")
     assert (record["status"], record["final"]) == ("interrupted", None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from define.results import journal
+from define.runs import journal
 
 OVERRIDES = [
     "optimization.max_epoch=3",

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from define.bench.generated import dictionary
 from define.core.registry import MODELS
-from define.launch.generated import dictionary
 from define.models.transformer import DefineTransformer, DefineTransformerConfig
 
 BOUND = 0.03

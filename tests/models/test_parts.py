@@ -5,11 +5,11 @@ import torch
 from fairseq.models import MODEL_REGISTRY
 
 from define import plugin
+from define.bench.generated import dictionary
 from define.core.counting import count_parameters
 from define.core.parts import PARTS
 from define.core.registry import MODELS
 from define.core.transformer import SHARES, Outline
-from define.launch.generated import dictionary
 from define.models.transformer import DefineTransformer, DefineTransformerConfig
 
 WIDTH = 16

@@ -19,17 +19,17 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from define import plugin
+from define.bench.generated import dictionary
 from define.core import reference
 from define.core.counting import count_parameters
 from define.core.transformer import SHARES
 from define.errors import InputError
-from define.launch.compose import compose
-from define.launch.generated import dictionary
 from define.models.transformer import (
     ARCHITECTURES,
     DefineTransformer,
     DefineTransformerConfig,
 )
+from define.train.compose import compose
 
 SOURCE, TARGET = dictionary(23), dictionary(19)
 PAD, EOS = SOURCE.pad(), SOURCE.eos()

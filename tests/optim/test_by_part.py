@@ -15,7 +15,7 @@ from define.core.parts import PARTS
 from define.errors import InputError
 from define.optim.adam import FusedAdam
 from define.optim.by_part import SCALED
-from define.results.recipe import DERIVED
+from define.runs.recipe import DERIVED
 
 LR, DECAY, STEPS = 0.1, 0.02, 6
 NAMES = ("define_adam", "define_sgd", "define_nt_asgd")

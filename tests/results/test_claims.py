@@ -9,8 +9,9 @@ import math
 import pytest
 
 from define.errors import InputError
-from define.results import claims, published, records
+from define.results import claims, published
 from define.results.claims import answers, grids, text
+from define.runs import records
 
 T1 = math.tan(math.pi * 0.475)
 """Student's t of one degree of freedom at 95 %: 12.706."""

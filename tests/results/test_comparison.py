@@ -3,9 +3,9 @@
 import pytest
 
 from define.errors import InputError
-from define.results import records
 from define.results.compare import compare, headline_metric, metrics, of_table, sections
 from define.results.stats import Statistic
+from define.runs import records
 
 
 def _rows(folder, table="1c", scales=None):

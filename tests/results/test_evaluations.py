@@ -5,7 +5,8 @@ import json
 import pytest
 
 from define.errors import InputError
-from define.results import evaluations, records
+from define.results import evaluations
+from define.runs import records
 
 
 def _write(folder, evaluation, name="a"):

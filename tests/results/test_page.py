@@ -8,9 +8,10 @@ import pytest
 
 from define.cli.main import main
 from define.errors import InputError
-from define.results import ablations, plots, published, records, speed, style, tradeoff
+from define.results import ablations, plots, published, speed, style, tradeoff
 from define.results.compare import compare, of_table
 from define.results.page import build
+from define.runs import records
 
 VOID = {"br", "link", "meta"}
 

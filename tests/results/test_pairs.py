@@ -5,9 +5,10 @@ import math
 import pytest
 
 from define.errors import InputError
-from define.results import pairs, records
+from define.results import pairs
 from define.results.compare import compare
 from define.results.pairs import paired_difference
+from define.runs import records
 
 
 def test_paired_difference_against_its_closed_form(mini_runs):

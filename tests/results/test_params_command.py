@@ -60,11 +60,11 @@ class Model:
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    fake = types.ModuleType("define.launch.counting")
+    fake = types.ModuleType("define.train.counting")
     fake.paper_models = lambda table: {
         row: Model(counts, ASSUMED.get(table)) for row, counts in COUNTS.get(table, {}).items()
     }
-    monkeypatch.setitem(sys.modules, "define.launch.counting", fake)
+    monkeypatch.setitem(sys.modules, "define.train.counting", fake)
 
     def run(*words):
         parser = argparse.ArgumentParser()
@@ -195,7 +195,7 @@ PLAIN = SIGNAL | {
 @pytest.fixture
 def measured(monkeypatch):
     """Made-up signals, SIGNAL for rows with a unit; gives the runs that were asked for."""
-    from define.launch import signal
+    from define.bench import signal
 
     composed = []
 

@@ -6,7 +6,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from define.errors import InputError
-from define.results import plots, records, style
+from define.results import plots, style
+from define.runs import records
 
 
 def test_curve_is_mean_and_range_over_the_seeds(mini_runs):

@@ -8,7 +8,7 @@ import yaml
 
 from define.errors import InputError
 from define.results import published
-from define.results.published import PARTS
+from define.runs.schema import PARTS
 
 SOURCE = os.environ.get("DEFINE_PAPER_TABLES")
 WIDTHS = (1024, 1536, 2048)

@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from define.results import records
 from define.results.compare import compare
 from define.results.grid import FORMATS as FORMATS_OF_GRIDS
 from define.results.grid import Grid, html, html_page, latex, latex_escape, markdown
 from define.results.render import FORMATS, millions, number, signed, statistics
 from define.results.stats import Statistic
+from define.runs import records
 
 TERMINAL = """\
 Table 1c, scale mini, data ptb: perplexity

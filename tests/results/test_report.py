@@ -5,8 +5,9 @@ import json
 import pytest
 
 from define.errors import InputError
-from define.results import journal, published
+from define.results import published
 from define.results.report import write_report
+from define.runs import journal
 
 
 def _files(folder):

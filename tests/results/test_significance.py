@@ -6,7 +6,8 @@ import math
 import pytest
 
 from define.errors import InputError
-from define.results import records, significance
+from define.results import significance
+from define.runs import records
 
 
 def _write(folder, test, name="a"):

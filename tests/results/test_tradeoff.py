@@ -6,7 +6,8 @@ from itertools import combinations
 import pytest
 
 from define.errors import InputError
-from define.results import records, style, tradeoff
+from define.results import style, tradeoff
+from define.runs import records
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """The chapter on translations: scores, intervals, settings, and what the cache saves."""
 
 from define.evaluation import bleu
-from define.results import records, schema, translations
+from define.results import translations
 from define.results.compare import compare
+from define.runs import records, schema
 
 
 def _chapter(folder, scales=None):

@@ -15,10 +15,10 @@ from omegaconf import OmegaConf
 from define import plugin
 from define.errors import InputError
 from define.evaluation.decodings import Decoding
-from define.launch.compose import compose, fairseq_config
-from define.launch.decoding import load_model, translate
 from define.tasks.observer import Observed, Observer
 from define.tasks.translation import DefineTranslationConfig, DefineTranslationTask
+from define.train.compose import compose, fairseq_config
+from define.train.decoding import load_model, translate
 
 SPLITS = ("train", "valid", "test")
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from define.files import atomic_write
-from define.results import claims, evaluations, published, records, steps
+from define.results import claims, evaluations, published, steps
 from define.results.page import anchor, environment, markup
 from define.results.page.tables import SCALES, Table, table
-from define.results.records import RunRecord
 from define.results.render import ABSENT
+from define.runs import records
+from define.runs.records import RunRecord
 
 TEMPLATE = "page.html.j2"
 PAPER = "https://arxiv.org/abs/1911.12385"

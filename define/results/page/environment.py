@@ -8,7 +8,7 @@ from typing import Any
 from define.results import origins
 from define.results.grid import Grid
 from define.results.page import markup
-from define.results.records import RunRecord
+from define.runs.records import RunRecord
 
 
 def period(shown: Sequence[RunRecord]) -> str:

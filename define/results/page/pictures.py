@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from define.results import ablations, plots, published, render, speed, style, tradeoff
 from define.results.compare import ComparisonRow
 from define.results.page import anchor, markup
-from define.results.records import RunRecord
+from define.runs.records import RunRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

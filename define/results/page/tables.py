@@ -12,10 +12,10 @@ from define.results.evaluations import Evaluation
 from define.results.grid import Grid
 from define.results.page import anchor, markup
 from define.results.page.pictures import Picture, Speed, pictures, speeds
-from define.results.published import PARTS
-from define.results.records import RunRecord
 from define.results.render import ABSENT, number
 from define.results.steps import StepRecord
+from define.runs.records import RunRecord
+from define.runs.schema import PARTS
 
 SCALES = {
     "paper": "the published recipe",

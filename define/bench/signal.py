@@ -1,0 +1,160 @@
+"""The signal of a run's input layer before training, and its first update, without a corpus."""
+
+import math
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from typing import Any
+
+import torch
+from fairseq.trainer import Trainer
+from omegaconf import DictConfig
+from torch import nn
+
+from define.bench.generated import MATERIALS, Pairs, Text
+from define.bench.step import Updates
+from define.core.embedding import DefineEmbedding
+from define.core.parts import PARTS
+from define.core.signal import input_signal, sample_types
+from define.models.transformer import DefineTransformer
+from define.train.rules import check_recipe
+
+TYPES = 512
+"""Distinct tokens that the input layer is measured with."""
+STREAMS, LENGTH = 4, 32
+"""Of a language model's batch in the first update; the recipe's where it has fewer."""
+MAX_TOKENS = 256
+"""Of a translation's batch, on either side; the recipe's where it has fewer."""
+
+LEAST_GROUP_FEATURES, LEAST_SKIP_SHARE, LARGEST_FIRST_STEP = 8, 0.01, 0.05
+"""Limits that a shipped config keeps, or has a reason in `ACCEPTED` for breaking."""
+
+WARM_UP = (
+    "Adam's first step moves every weight by the whole rate; here the rate grows during a warm-up, "
+    "which the figure leaves out."
+)
+ACCEPTED = {
+    "mini/*/first_step.*": WARM_UP,
+    "paper/table_3/*/first_step.output": WARM_UP,
+    "paper/table_1c/*/first_step.context": (
+        "The published recipe: SGD at 30 with gradients clipped to 0.25 takes a first step of norm "
+        "7.5, whatever the model."
+    ),
+    "paper/table_2/*/first_step.output": (
+        "The part has a bias of zeros, which Adam moves by the whole rate, and three rows for the "
+        "clusters: there is little weight to compare with."
+    ),
+    "smoke/*/first_step.*": (
+        "Scale smoke only shows that everything runs: its parts are tiny and its rates high."
+    ),
+    "smoke/table_4a/glt*/min_group_features": (
+        "Scale smoke only shows that everything runs: e_i has 24 dimensions in 4 groups."
+    ),
+}
+"""Pattern of scale/experiment/rule -> why the config may break the rule of `breaches`."""
+
+
+def measure(config: DictConfig) -> dict[str, Any]:
+    """The fields of `define.core.signal.InputSignal`, and the first update by part.
+
+    The update is that of training but for three things: the batch is small (`STREAMS`, `LENGTH`,
+    `MAX_TOKENS`), so that the paper's models need seconds; it is taken on the CPU; and at the
+    highest rate of the schedule, since a warm-up makes the first one tiny. Adam moves a row of a
+    table by the same amount whatever its gradient, but not without one: of a table that no output
+    layer shares, it moves fewer rows for a smaller batch.
+
+    Args:
+        config: from `define.train.compose.compose`; its device, batch size and task are changed.
+    Returns:
+        also "first_step": part -> norm of the update over norm of the weights, None where the model
+        has no such part or the part begins at zero; and "largest_step": part -> the matrix whose
+        own ratio is the largest, {"name", "step"}, or None. A translation's input layer is that of
+        its source.
+    Raises:
+        InputError: a config that training would refuse.
+    """
+    config.common.cpu = True
+    material = _material(config)
+    check_recipe(config)
+    # For a batch as small as this, further threads cost more than they give.
+    torch.set_num_threads(1)
+    updates = Updates(config, material)
+    trainer = updates.trainer
+    embedding = _embedding(trainer.model)
+    edges = getattr(embedding.map, "edges", [0, embedding.num_embeddings])
+    types = sample_types(edges, TYPES, config.seed, embedding.padding_idx)
+    signal = input_signal(embedding, types, config.seed).to_json()
+    trainer.optimizer.set_lr(max(config.optimization.lr))
+    return signal | _first_step(trainer, next(updates.groups))
+
+
+def _material(config: DictConfig) -> Text | Pairs:
+    """What one update reads, cut to a size that takes seconds."""
+    if MATERIALS[config.task._name] is Text:
+        config.task.bptt = min(LENGTH, config.task.bptt)
+        return Text(config, 1, min(STREAMS, config.dataset.batch_size))
+    return Pairs(config, 1, min(MAX_TOKENS, config.dataset.max_tokens), 1)
+
+
+def _embedding(model: nn.Module) -> DefineEmbedding:
+    return model.embeddings[0] if isinstance(model, DefineTransformer) else model.core.embedding
+
+
+def _first_step(trainer: Trainer, batches: list[Mapping[str, Any]]) -> dict[str, Any]:
+    parameters = dict(trainer.model.named_parameters())
+    before = {name: p.detach().clone() for name, p in parameters.items()}
+    norms = {name: p.norm().item() for name, p in before.items()}
+    trainer.train_step(batches)
+    changes = {name: before[name].sub_(p.detach()).norm().item() for name, p in parameters.items()}
+    first_step, largest_step = {}, {}
+    for part in PARTS:
+        own = [name for name, p in parameters.items() if p.param_group == part]
+        norm = math.hypot(*(norms[name] for name in own))
+        first_step[part] = math.hypot(*(changes[name] for name in own)) / norm if norm else None
+        steps = {
+            name: changes[name] / norms[name]
+            for name in own
+            if parameters[name].ndim > 1 and norms[name]
+        }
+        name = max(steps, key=steps.get, default=None)
+        largest_step[part] = None if name is None else {"name": name, "step": steps[name]}
+    return {"first_step": first_step, "largest_step": largest_step}
+
+
+def remarks(experiment: str, scale: str, signal: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a config's figures break of the limits above: "rule", "breach" and "reason".
+
+    The reason is why the config may break the rule, or a sentence that says that there is none.
+    """
+    return [
+        {
+            "rule": rule,
+            "breach": breach,
+            "reason": accepted(experiment, scale, rule) or "No reason for this is on record.",
+        }
+        for rule, breach in breaches(signal).items()
+    ]
+
+
+def breaches(signal: Mapping[str, Any]) -> dict[str, str]:
+    """The rules that the fields of `measure` break: key of the field -> a sentence."""
+    found = {}
+    features, share = signal["min_group_features"], signal["skip_share"]
+    if features is not None and features < LEAST_GROUP_FEATURES:
+        found["min_group_features"] = (
+            f"A group has {features} features, fewer than {LEAST_GROUP_FEATURES}"
+        )
+    if share is not None and share < LEAST_SKIP_SHARE:
+        found["skip_share"] = f"e_i's share is {share:.2%}, less than {LEAST_SKIP_SHARE:.0%}"
+    for part, step in signal["first_step"].items():
+        if step is not None and step > LARGEST_FIRST_STEP:
+            found[f"first_step.{part}"] = (
+                f"The first step of the part {part!r} is {step:.1%} of its norm, more than "
+                f"{LARGEST_FIRST_STEP:.0%}"
+            )
+    return found
+
+
+def accepted(experiment: str, scale: str, rule: str) -> str | None:
+    """Why a shipped config may break a rule; None if it may not."""
+    key = f"{scale}/{experiment}/{rule}"
+    return next((reason for pattern, reason in ACCEPTED.items() if fnmatch(key, pattern)), None)

@@ -1,0 +1,164 @@
+"""One training run: from a composed config to a finished record, resumable at any time."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils
+from omegaconf import DictConfig, OmegaConf
+
+from define import plugin
+from define.errors import InputError
+from define.runs import provenance, records
+from define.tasks.observer import Observed, Observer
+from define.train.compose import fairseq_config
+from define.train.counting import parameters
+from define.train.observer import RunObserver
+from define.train.rules import check_recipe
+from define.train.run_folder import (
+    alone,
+    existing,
+    finished,
+    last_checkpoint,
+    published_config,
+    write_configs,
+)
+from define.train.tracking import Views, open_views
+from define.train.trainer import main as fairseq_main
+from define.train.workloads import Corpus, workload
+
+
+def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
+    """Trains, resumes, or does nothing if the run is finished; then scores valid and test.
+
+    Args:
+        config: from `define.train.compose.compose`.
+        quiet: no progress bars.
+    Returns:
+        the finished record.
+    Raises:
+        InputError: no corpus, an impossible model, or a folder of another run.
+    """
+    plugin.register()
+    check_recipe(config)
+    corpus = workload(config).load(config)
+    counts = parameters(config.model, workload(config).types(corpus))
+    if (record := finished(config)) is not None:
+        return record
+    with alone(Path(config.run.dir)):
+        # Whoever held the folder until now may have finished the run.
+        if (record := finished(config)) is not None:
+            return record
+        return _train(config, corpus, counts, existing(config), quiet)
+
+
+def _train(
+    config: DictConfig,
+    corpus: Corpus,
+    counts: dict[str, int],
+    record: dict[str, Any] | None,
+    quiet: bool,
+) -> dict[str, Any]:
+    folder = Path(config.run.dir)
+    path = folder / records.FILE_NAME
+    torch.set_num_threads(config.threads)
+    origin = provenance.collect(corpus.meta, config.common.cpu, config.threads)
+    if record is None:
+        record = records.new(
+            table=config.run.table,
+            row=config.run.row,
+            scale=config.run.scale,
+            seed=config.seed,
+            config=published_config(config),
+            parameters=counts,
+            provenance=origin,
+        )
+    elif origin["commit"] != record["provenance"]["commit"]:
+        record["provenance"].setdefault("resumed_at", []).append(origin["commit"])
+    record["status"] = "running"
+    write_configs(config, folder)
+    records.write(path, record)
+    views = Views()
+    observer = RunObserver(
+        path,
+        record,
+        config.optimization.max_update,
+        config.common.log_interval,
+        views,
+        quiet,
+    )
+    try:
+        updates = _updates(config)
+        observer.note("started", updates=updates, commit=origin["commit"], **_factors(config))
+        open_views(views, record, folder, config.wandb, config.tensorboard, updates)
+        with _log_to(folder / "train.log"):
+            _run_fairseq(config, observer, updates)
+        observer.close()
+        record |= workload(config).score(config, corpus, quiet)
+    except BaseException as error:
+        record["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        observer.save()
+        observer.note(record["status"], reason=str(error) or type(error).__name__)
+        views.stop(record)
+        raise
+    finally:
+        observer.close()
+    record["status"] = "finished"
+    record["provenance"]["finished"] = provenance.now()
+    observer.save()
+    observer.note("finished")
+    views.finish(record)
+    return record
+
+
+def _factors(config: DictConfig) -> dict[str, dict[str, float]]:
+    """Those on each part's rates, as the journal has them."""
+    return {
+        key: OmegaConf.to_container(config.optimization[key])
+        for key in ("lr_factors", "weight_decay_factors")
+    }
+
+
+def _updates(config: DictConfig) -> int:
+    """Updates behind the checkpoint that training resumes from."""
+    last = last_checkpoint(Path(config.checkpoint.save_dir))
+    return 0 if last is None else last["optimizer_history"][-1]["num_updates"]
+
+
+def _run_fairseq(config: DictConfig, observer: Observer, updates: int) -> None:
+    if 0 < config.optimization.max_update <= updates:
+        return  # fairseq would take one more step
+    # fairseq keeps the best loss on a function, for the life of the process.
+    vars(checkpoint_utils.save_checkpoint).pop("best", None)
+    Observed.observer = observer
+    try:
+        fairseq_main(OmegaConf.create(fairseq_config(config)))
+    except (FloatingPointError, OverflowError) as error:
+        raise InputError(
+            f"training has diverged ({error}); take a smaller optimization.lr"
+        ) from error
+    finally:
+        Observed.observer = Observer()
+
+
+class _log_to:
+    """Sends what fairseq logs to a file (appended), away from the terminal, while inside."""
+
+    def __init__(self, path: Path):
+        self._handler = logging.FileHandler(path, encoding="utf-8")
+        self._handler.setFormatter(
+            logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s")
+        )
+
+    def __enter__(self) -> None:
+        root = logging.getLogger()
+        self._before = root.handlers[:], root.level
+        root.handlers = [self._handler]
+        root.setLevel(logging.INFO)
+
+    def __exit__(self, *error) -> None:
+        root = logging.getLogger()
+        root.handlers, level = self._before
+        root.setLevel(level)
+        self._handler.close()

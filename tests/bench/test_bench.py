@@ -1,0 +1,123 @@
+"""The parts of `define bench`: each runs at a tiny size, and compares like with like."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from define.bench import parts as module
+from define.bench.parts import PARTS, Bench, both_ways, products, run, softmax_pass
+from define.cli.bench import PARTS as EXPLAINED
+from define.core.unit import DefineUnit, UnitConfig
+from define.results.benchmarks import read
+from define.tasks.observer import Observed, Observer
+
+CASES = {
+    "unit": [["floor", "unit", "input layer"]] * 2,
+    "share": [["step", "unit"]] * 2,
+    "steps": [["lstm_r1", "lstm_r2", "lstm_r3", "lstm_r4", "lstm_r5"]],
+    "softmax": [["torch", "define"]] * 2,
+    "loop": [["bare", "define train"]] * 2,
+    "translation": [["fairseq", "transformer", "transformer_define"]] * 3,
+    "growth": [["2", "3"], ["512", "1024"], ["4", "15"], ["10000", "30000"]],
+    "memory": [["lstm_r1", "lstm_r2", "lstm_r3", "lstm_r4", "lstm_r5"]],
+    "startup": [["import torch", "define --help", "define params", "define train --dry-run"]],
+}
+"""Part -> the cases of its groups, quickly; the first table's alone."""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """An empty folder, no corpus, one table, and no other process to wait for."""
+    monkeypatch.setenv("DEFINE_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "TABLES", ("1a",))
+    monkeypatch.setattr(module, "in_child", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(module, "softmax_memory", lambda *arguments: 1.0)
+    none = SimpleNamespace(run=lambda *arguments, **options: None, DEVNULL=None)
+    monkeypatch.setattr(module, "subprocess", none)
+    yield tmp_path
+    Observed.observer = Observer()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_makes_a_valid_record(part, place):
+    from define.files import write_json
+
+    run([part], Bench(quick=True, scale="smoke", quiet=True), lambda r: write_json("r.json", r))
+    record = read("r.json")
+    groups = record["groups"]
+    assert [list(group["values"]) for group in groups] == CASES[part]
+    assert {group["part"] for group in groups} == {part}
+    assert record["quick"] and record["provenance"]["threads"] == 1
+    assert sorted(path.name for path in place.iterdir()) == ["r.json"]
+
+
+def test_the_parts_are_those_that_the_command_explains():
+    assert list(PARTS) == list(EXPLAINED) == list(CASES)
+
+
+class Flops(TorchDispatchMode):
+    """Counts the operations of products; torch's own counter takes no `autograd.grad`."""
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if count := flop_registry.get(function._overloadpacket):
+            self.total += count(*args, **(kwargs or {}), out_val=found)
+        return found
+
+
+@pytest.mark.parametrize("unit", ["released", "ours"])
+def test_the_floor_has_the_unit_s_products_and_no_more(unit):
+    config = UnitConfig(64, 128, 64, 3, 8, unit=unit)
+    e_i = torch.randn(10, 64, requires_grad=True)
+    counts = []
+    for call in (products(config, 10, False, "cpu"), both_ways(DefineUnit(config), e_i)):
+        with Flops() as counter:
+            call()
+        counts.append(counter.total)
+    assert counts[0] == counts[1] > 0
+
+
+def test_both_softmaxes_have_as_many_parameters():
+    grads = {name: softmax_pass(name, 50_000, 2_000, "cpu")() for name in ("torch", "define")}
+    sizes = {name: sum(grad.numel() for grad in of) for name, of in grads.items()}
+    assert sizes["torch"] == sizes["define"]
+
+
+def test_a_run_in_the_loops_takes_the_same_updates():
+    config = Bench().config("table_1a/lstm_r3", "smoke", "task.autocast=none")
+    config.model.unit_dropout = 0.0
+    for key in ("output_dropout", "hidden_dropout", "input_dropout"):
+        config.model[key] = 0.0
+    bare, taken = (Bench(streams=2).updates(config, 4) for _ in range(2))
+    clock = iter(range(100)).__next__
+    assert module.bare_loop(bare, 4, False, clock)() == [1000.0] * 4
+    for _ in range(4):
+        taken()
+    for one, other in zip(
+        bare.trainer.model.parameters(), taken.trainer.model.parameters(), strict=True
+    ):
+        torch.testing.assert_close(one, other)
+    assert math.isfinite(taken.losses[-1])
+
+
+def test_rounds_and_streams_of_the_options_come_first():
+    assert (Bench(rounds=9, quick=True).turns(5), Bench(quick=True).turns(1)) == (9, 1)
+    config = Bench().config("table_1a/lstm_r3", "smoke")
+    assert Bench(streams=3).material(config, 1).fields["streams"] == 3
+
+
+def test_a_table_of_the_papers_size_is_measured_in_pairs(monkeypatch):
+    small = Bench.config
+    monkeypatch.setattr(Bench, "config", lambda self, row, scale: small(self, row, "smoke"))
+    groups = list(module.steps(Bench(quick=True, scale="paper", quiet=True)))
+    assert [list(group["values"]) for group in groups] == [
+        ["lstm_r1", row] for row in ("lstm_r2", "lstm_r3", "lstm_r4", "lstm_r5")
+    ]
+    assert {group["scale"] for group in groups} == {"paper"}
