@@ -125,7 +125,7 @@ def compose(overrides: list[str]) -> DictConfig:
         raise InputError(f"config: {one_sentence(error)}") from error
     if unknown := _undeclared(config):
         raise InputError(
-            f"config: {unknown[0]} is unknown; `define train --dry-run` shows all keys"
+            f"config: {unknown[0]} is unknown; `define train --dry-run --full` shows all keys"
         )
     for choice, value, choices in (
         ("scale", config.run.scale, SCALES),
@@ -228,7 +228,7 @@ def override(key: str, value: str | Path) -> str:
 def one_sentence(error: Exception) -> str:
     """The gist of Hydra's and OmegaConf's many-line messages."""
     if found := re.match(r"Could not override '([^']*)'", str(error)):
-        return f"{found[1]} is unknown; `define train --dry-run` shows all keys"
+        return f"{found[1]} is unknown; `define train --dry-run --full` shows all keys"
     if isinstance(error, MissingConfigException) and (found := _available(error.missing_cfg_file)):
         return found
     if found := re.match(r"Ambiguous value for argument '([^']*)'", str(error)):
