@@ -27,8 +27,7 @@ def screen(config: DictConfig) -> str:
     types, corpus = types_of(config)
     run = config.run
     lines = [
-        f"Table {run.table}, {run.row}, scale {run.scale}, corpus {run.corpus}, "
-        f"seed {config.seed}",
+        f"Table {run.table}, {run.row}, scale {run.scale}, corpus {run.corpus}, seed {config.seed}",
         "",
         *_differences(config),
         "",

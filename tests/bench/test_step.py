@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from define.bench import step as module
+from define.bench import harness as module
 from define.bench.generated import dictionary, generated_corpus
 from define.bench.step import step
 from define.core.registry import build_model, config_from

@@ -19,7 +19,11 @@ def shown(capsys, *words: str) -> str:
         (
             "table_1c/awd_lstm_define",
             "paper",
-            ["The config is the paper's recipe.", "parameters 21,354,526 (define 1,6", "epochs 500"],
+            [
+                "The config is the paper's recipe.",
+                "parameters 21,354,526 (define 1,6",
+                "epochs 500",
+            ],
         ),
         (
             "table_1a/lstm_r3",
