@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import fairseq_cli.train
 import torch
 from fairseq import utils
 from fairseq.dataclass.configs import GenerationConfig
@@ -17,20 +16,19 @@ from fairseq.tasks import FairseqTask
 from torch import Tensor, nn
 
 from define.bench.harness import LENGTH, STREAMS, Bench, Part, Updates, natural_text, zipf_tokens
+from define.bench.loops import Stopwatch, bare_loop, train_loop
 from define.core.embedding import DefineEmbedding
 from define.core.inputs import InputOutputConfig, build_input
 from define.core.outputs import build_output
 from define.core.registry import config_from
-from define.core.state import detach
 from define.core.unit import DefineUnit, UnitConfig
 from define.models.transformer import DefineTransformerConfig
 from define.results import published
-from define.tasks.observer import Observed, Observer
+from define.tasks.observer import Observed
 from define.train.compose import compose
 from define.train.counting import own_experiments
-from define.train.observer import PeakMemory, RunObserver
-from define.train.timing import Measure, device_clock, in_child, peak_memory_mib, timed
-from define.train.tracking import Tracker
+from define.train.observer import PeakMemory
+from define.train.timing import device_clock, in_child, peak_memory_mib
 
 UNITS = ((256, 1024, 256, 3), (384, 1024, 384, 7), (512, 1024, 512, 11), (384, 4096, 384, 3))
 """(n, k, m, N) of the units that are timed; g_max is `MAX_GROUPS`."""
@@ -190,25 +188,6 @@ def softmax_memory(name: str, types: int, positions: int, threads: int) -> float
     return peak - before
 
 
-class Stopwatch(RunObserver):
-    """The observer of `define train`, which notes in `times` the ms of each update."""
-
-    def __init__(self, folder: Path, clock: Callable[[], float]):
-        speed = {"seconds": 0.0, "ms_per_update": 0.0, "tokens_per_second": 0.0}
-        super().__init__(folder / "record.json", {"speed": speed}, 0, 100, Tracker(), quiet=True)
-        self.times, self._clock = [], clock
-
-    def begin(self) -> None:
-        super().begin()
-        self._started = self._clock()
-
-    def updated(self, *update) -> None:
-        super().updated(*update)
-        now = self._clock()
-        self.times.append(1000 * (now - self._started))
-        self._started = now
-
-
 def loop(bench: Bench) -> Iterator[dict[str, Any]]:
     """The loop of `define train` against a bare one with the same model and optimizer."""
     rows = ("table_1a/lstm_r3", "table_1c/awd_lstm", "table_2/txl_64")
@@ -229,46 +208,6 @@ def loop(bench: Bench) -> Iterator[dict[str, Any]]:
                     "define train": train_loop(ours, block, Stopwatch(Path(folder), clock)),
                 }
                 yield bench.group(f"{experiment}, {name}", cases, rounds=5)
-
-
-def bare_loop(updates: Updates, block: int, bf16: bool, clock: Callable[[], float]) -> Measure:
-    """Measures so many updates by the fewest calls that train the same."""
-    trainer, state = updates.trainer, None
-    model, optimizer = trainer.model.train(), trainer.optimizer.optimizer
-    device = next(model.parameters()).device.type
-
-    def update() -> None:
-        nonlocal state
-        (batch,) = next(updates.groups)
-        batch = utils.move_to_cuda(batch) if trainer.cuda else batch
-        with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            loss, scored, _, state = trainer.criterion.with_state(model, batch, state)
-        state = detach(state)
-        optimizer.zero_grad()
-        (loss / scored).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), trainer.cfg.optimization.clip_norm or 1e9)
-        optimizer.step()
-
-    measure = timed(update, clock)
-    return lambda: [ms for _ in range(block) for ms in measure()]
-
-
-def train_loop(updates: Updates, block: int, stopwatch: Stopwatch) -> Measure:
-    """Measures so many updates of fairseq's own `train`, with the observer of `define train`."""
-    trainer = updates.trainer
-
-    def measure() -> list[float]:
-        stopwatch.times.clear()
-        trainer.cfg.optimization.max_update = trainer.get_num_updates() + block
-        batches = trainer.get_train_iterator(epoch=1, load_dataset=False)
-        Observed.observer = stopwatch
-        try:
-            fairseq_cli.train.train(trainer.cfg, trainer, trainer.task, batches)
-        finally:
-            Observed.observer = Observer()
-        return list(stopwatch.times)
-
-    return measure
 
 
 def translation(bench: Bench) -> Iterator[dict[str, Any]]:
