@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from define.bench.generated import MATERIALS, Pairs, Text
-from define.bench.step import Updates
+from define.bench.harness import Updates
 from define.core.embedding import DefineEmbedding
 from define.core.parts import PARTS
 from define.core.signal import input_signal, sample_types

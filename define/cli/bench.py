@@ -16,9 +16,7 @@ PARTS = {
     "softmax": "our adaptive softmax against torch's: time and memory",
     "loop": "the loop of `define train` against a bare one",
     "translation": "our Transformer against fairseq's: training and beam search",
-    "growth": "the input layer's time by N, k, streams and V",
     "memory": "the peak memory of every mini run",
-    "startup": "the time of commands that train nothing",
 }
 DESCRIPTION = """\
 Measures the parts named, or all of them, each case in turn with the others (A B A B), and prints
@@ -27,7 +25,7 @@ processor, threads, allocator and load average. Rows are trained on generated te
 
 """ + "\n".join(f"  {part:<13}{what}" for part, what in PARTS.items())
 EPILOG = """\
-  define bench unit growth --output experiments/performance/unit.json
+  define bench unit softmax --output experiments/performance/unit.json
   define bench --quick
   define bench steps --scale paper --streams 4 --rounds 3
   define bench --report experiments/performance
@@ -79,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} {value} must be at least 1")
-    from define.bench import parts as bench
+    from define.bench import harness
+    from define.bench.parts import PARTS as measured
 
     def save(record: dict[str, Any]) -> None:
         if args.output:
@@ -87,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
 
     names = ("quick", "rounds", "scale", "streams", "threads", "clock")
     options = {name: getattr(args, name) for name in names}
-    record = bench.run(args.parts or list(PARTS), bench.Bench(**options, quiet=args.json), save)
+    parts = {name: measured[name] for name in args.parts or PARTS}
+    record = harness.run(parts, harness.Bench(**options, quiet=args.json), save)
     if args.json:
         json.dump(record, sys.stdout, indent=2)
         sys.stdout.write("\n")

@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     """
     record = _record(args.run_path)
     if args.against in SCALES:
-        against, other = f"scale {args.against}", recipe(record, args.against)
+        against = f"scale {args.against}"
+        other = recipe(record.table, record.row, record.seed, args.against)
     else:
         other_record = _record(args.against)
         against, other = _name(other_record), other_record.config
@@ -88,22 +89,21 @@ def _record(path: str) -> RunRecord:
     return records.read(file)
 
 
-def recipe(record: RunRecord, scale: str) -> Mapping[str, Any]:
-    """The config of the run's row and seed at a scale, as a record holds it.
+def recipe(table: str, row: str, seed: int, scale: str) -> Mapping[str, Any]:
+    """The config of a row at a scale, as a record holds it.
 
     Raises:
         InputError: the row has no config.
     """
-    # Composing needs fairseq, which two records do without.
+    # Composing needs torch, which two records do without.
     from define.train.compose import compose
     from define.train.run_folder import published_config
 
-    table, row = record.table, record.row
     for entry in published.table(table):
         if entry.row == row and entry.same_run:
             table, row = entry.same_run
     experiment = f"experiment=table_{table}/{row}"
-    return published_config(compose([experiment, f"scale={scale}", f"seed={record.seed}"]))
+    return published_config(compose([experiment, f"scale={scale}", f"seed={seed}"]))
 
 
 def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
@@ -124,14 +124,14 @@ def _name(record: RunRecord) -> str:
 def _grid(record: RunRecord, against: str, found: Sequence[Change]) -> Grid:
     """One line per key, the keys of a section below each other."""
     old = against if against.startswith("scale") else "other run"
-    lines = [[change.key, _cell(change.old), _cell(change.new)] for change in found]
+    lines = [[change.key, cell(change.old), cell(change.new)] for change in found]
     notes = [] if found else ["The recipes are the same."]
     if any(ABSENT in line for line in lines):
         notes.append(f"{ABSENT}: not set, or unknown to the version that wrote it.")
     return Grid(f"{_name(record)}, against {against}", ["key", old, "this run"], lines, notes)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """The value as text, cut into lines where it is long."""
     if value is None:
         return ABSENT

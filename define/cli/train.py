@@ -54,13 +54,21 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     instead.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the resolved config, the parameters by part and the cost, or with -m a table "
-        "of the runs; train nothing",
+        help="show what differs from the paper's recipe, the parameters and the cost, or with -m a "
+        "table of the runs; train and write nothing",
     )
     instead.add_argument(
         "--corpora",
         action="store_true",
         help="print the names of the corpora that the runs read, one a line; train nothing",
+    )
+    instead.add_argument(
+        "--fairseq",
+        action="store_true",
+        help="print the config as fairseq-hydra-train takes it; train nothing",
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="with --dry-run: print the whole config too"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars, for logs")
     parser.set_defaults(run=run)
@@ -72,16 +80,25 @@ def run(args: argparse.Namespace) -> int:
     for option in ("seeds", "name"):
         if getattr(args, option) is not None:
             raise InputError(f"--{option} is for sweeps; add -m")
-    from define.train.compose import compose
+    if args.full and not args.dry_run:
+        raise InputError("--full is for --dry-run; add that")
+    from omegaconf import OmegaConf
+
+    from define.train.compose import compose, fairseq_config
 
     config = compose(args.overrides)
     if args.corpora:
         print(config.run.corpus)
         return 0
     if args.dry_run:
-        from define.train.dry_run import show
+        from define.cli.dry_run import screen
 
-        show(config)
+        print(screen(config))
+        if args.full:
+            print("\n" + OmegaConf.to_yaml(config, resolve=True), end="")
+        return 0
+    if args.fairseq:
+        print(OmegaConf.to_yaml(OmegaConf.create(fairseq_config(config))), end="")
         return 0
     from define.train.rules import check_recipe
     from define.train.run_folder import finished
@@ -96,6 +113,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _multirun(args: argparse.Namespace) -> int:
+    for option in ("fairseq", "full"):
+        if getattr(args, option):
+            raise InputError(f"--{option} is for one run; leave -m out")
     from define.train.sweep.overrides import seeds_override
     from define.train.sweep.plan import corpora, plan
 

@@ -16,7 +16,7 @@ class AWDLSTMModelConfig(AWDLSTMConfig, FairseqDataclass):
 
 @register_model("define_awd_lstm", dataclass=AWDLSTMModelConfig)
 class AWDLSTMModel(LanguageModel):
-    name = "define_awd_lstm"
+    pass
 
 
 @dataclass
@@ -26,4 +26,4 @@ class LSTMModelConfig(LSTMConfig, FairseqDataclass):
 
 @register_model("define_lstm", dataclass=LSTMModelConfig)
 class LSTMModel(LanguageModel):
-    name = "define_lstm"
+    pass

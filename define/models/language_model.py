@@ -1,13 +1,11 @@
 """What all registered language models share; the models themselves are in `define.core`."""
 
-from dataclasses import fields
-
 from fairseq.models import BaseFairseqModel
 from torch import Tensor, nn
 
 from define.core.language_model import LanguageModelOutput
 from define.core.parts import mark_parts
-from define.core.registry import MODELS
+from define.core.registry import build_model
 from define.core.state import State
 
 
@@ -18,9 +16,6 @@ class LanguageModel(BaseFairseqModel):
     layer; without targets it is None.
     """
 
-    name: str
-    """Of the model in `define.core.registry`."""
-
     def __init__(self, core: nn.Module):
         super().__init__()
         self.core = core
@@ -28,9 +23,7 @@ class LanguageModel(BaseFairseqModel):
 
     @classmethod
     def build_model(cls, cfg, task) -> "LanguageModel":
-        config_class, model_class = MODELS[cls.name]
-        config = config_class(**{f.name: getattr(cfg, f.name) for f in fields(config_class)})
-        return cls(model_class(config, task.num_types))
+        return cls(build_model(cfg, task.num_types))
 
     def forward(
         self, src_tokens: Tensor, state: State | None = None, target: Tensor | None = None

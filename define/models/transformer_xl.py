@@ -16,4 +16,4 @@ class TransformerXLModelConfig(TransformerXLConfig, FairseqDataclass):
 
 @register_model("define_transformer_xl", dataclass=TransformerXLModelConfig)
 class TransformerXLModel(LanguageModel):
-    name = "define_transformer_xl"
+    pass

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCHEMA = 1
-BUSY = 0.5
-"""A machine is busy where it has a larger load average than this, beside the measurement's own."""
 
 _SHAPE = {
     "schema": int,
@@ -79,17 +77,6 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 def ratios(values: Sequence[float], reference: Sequence[float]) -> list[float]:
     """Each value over the reference's of the same round."""
     return [value / base for value, base in zip(values, reference, strict=True)]
-
-
-def busy(load: Mapping[str, Sequence[float]], threads: int) -> str | None:
-    """A sentence if a load average was above the bound; at the end, `threads` are our own."""
-    before, after = load["start"][0], load["end"][0]
-    if before <= BUSY and after <= threads + BUSY:
-        return None
-    return (
-        f"The machine was busy: its load average was {before:.2f} at the start (bound {BUSY}) and "
-        f"{after:.2f} at the end (bound {threads + BUSY}). Do not rely on the times."
-    )
 
 
 def grids(record: Mapping[str, Any]) -> list[Grid]:

@@ -11,7 +11,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from define import plugin
@@ -54,7 +54,7 @@ class RunConfig:
     """Of a translation batch, padding included; optimization.update_freq follows from it, so that
     it stays the same on any number of devices. 0 leaves update_freq as it is."""
     by_scale: dict[str, Any] = field(default_factory=dict)
-    """scale -> what this row has for itself at that scale."""
+    """scale -> what a row has of its own at that scale; configs read it, and `compose` drops it."""
 
 
 @dataclass
@@ -119,11 +119,13 @@ def compose(overrides: list[str]) -> DictConfig:
         with initialize_config_dir(str(configs_folder()), version_base=HYDRA_BASE):
             config = _composed(overrides)
         OmegaConf.resolve(config)
+        with open_dict(config.run):
+            del config.run["by_scale"]
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"config: {one_sentence(error)}") from error
     if unknown := _undeclared(config):
         raise InputError(
-            f"config: {unknown[0]} is unknown; `define train --dry-run` shows all keys"
+            f"config: {unknown[0]} is unknown; `define train --dry-run --full` shows all keys"
         )
     for choice, value, choices in (
         ("scale", config.run.scale, SCALES),
@@ -226,7 +228,7 @@ def override(key: str, value: str | Path) -> str:
 def one_sentence(error: Exception) -> str:
     """The gist of Hydra's and OmegaConf's many-line messages."""
     if found := re.match(r"Could not override '([^']*)'", str(error)):
-        return f"{found[1]} is unknown; `define train --dry-run` shows all keys"
+        return f"{found[1]} is unknown; `define train --dry-run --full` shows all keys"
     if isinstance(error, MissingConfigException) and (found := _available(error.missing_cfg_file)):
         return found
     if found := re.match(r"Ambiguous value for argument '([^']*)'", str(error)):

@@ -1,14 +1,11 @@
-"""What a run would be: its config, its size and its cost, without training or allocating it."""
+"""The cost of a run, without training or allocating it."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from operator import mul
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.syntax import Syntax
-from rich.table import Table
+from omegaconf import DictConfig
 from torch import nn
 
 from define.core.outputs import projections, tables
@@ -18,11 +15,8 @@ from define.data import pairs
 from define.data.corpora import META, get_spec
 from define.data.pairs import PairCorpus
 from define.errors import InputError
-from define.evaluation import decodings
-from define.train.counting import Types, build, corpus_types, parameters
-from define.train.run_folder import existing, write_configs
+from define.train.counting import Types, build, corpus_types
 
-SHOWN = ("run", "seed", "task", "model", "criterion", "optimizer", "lr_scheduler", "optimization")
 FLOPS_PER_PRODUCT = 6
 """Of a training step, per token and product of two numbers: 2 forward, 4 backward."""
 
@@ -162,72 +156,53 @@ def cost(config: DictConfig, types: Types, corpus: PairCorpus | None = None) -> 
     Args and errors: as `budget`.
     """
     numbers = budget(config, types, corpus)
-    if isinstance(types, int):
-        return _stream_cost(config, numbers)
-    return _batch_cost(config, numbers, types, corpus)
+    by_updates = bool(config.optimization.max_update)
+    lines = _stream_size(config) if isinstance(types, int) else _batch_size(config, numbers)
+    if numbers.updates:
+        bound = "" if by_updates else "about " if isinstance(types, int) else "at least "
+        lines["updates"] = f"{bound}{numbers.updates:,}"
+    if not by_updates:
+        lines["epochs"] = f"{config.optimization.max_epoch:,}"
+    elif train := _train_tokens(corpus):
+        lines["epochs"] = f"at most {numbers.tokens[0] / max(train):,.1f}"
+    if numbers.tokens:
+        lines["tokens"] = " and ".join(f"{side:,}" for side in numbers.tokens)
+        if len(numbers.tokens) > 1:
+            lines["tokens"] = f"at most {lines['tokens']}"
+        elif by_updates and config.task.random_bptt:
+            lines["tokens"] = f"about {lines['tokens']}"
+    counts = ", ".join(f"{count:,} {what}" for what, count in numbers.products.items())
+    lines["products per token"] = f"at most {counts}"
+    if not isinstance(types, int):
+        lines["of the attention"] = _attention(config, corpus)
+    if numbers.tokens:
+        rest = "" if isinstance(types, int) else ", and the attention's"
+        lines["FLOPs"] = f"at most {numbers.operations:.2e}{rest}"
+    return lines
 
 
-def _stream_cost(config: DictConfig, numbers: Budget) -> dict[str, str]:
+def _stream_size(config: DictConfig) -> dict[str, str]:
     streams, bptt = config.dataset.batch_size, config.task.bptt
     about = "about " if config.task.random_bptt else ""
-    of = f"({streams} streams x {bptt})"
-    lines = {"tokens per update": f"{about}{numbers.tokens_per_update:,} {of}"}
-    by_updates = bool(config.optimization.max_update)
-    if numbers.updates:
-        lines["updates"] = f"{'' if by_updates else 'about '}{numbers.updates:,}"
-        if not by_updates:
-            lines["epochs"] = f"{config.optimization.max_epoch:,}"
-    for what, count in numbers.products.items():
-        lines[f"products per token, {what}"] = f"at most {count:,}"
-    if numbers.tokens:
-        (tokens,) = numbers.tokens
-        lines["tokens"] = f"{about if by_updates else ''}{tokens:,}"
-        lines["floating-point operations"] = f"at most {numbers.operations:.2e}"
-    return lines
+    return {"tokens per update": f"{about}{streams * bptt:,} ({streams} streams x {bptt})"}
 
 
-def _batch_cost(
-    config: DictConfig, numbers: Budget, types: tuple[int, int], corpus: PairCorpus | None
-) -> dict[str, str]:
-    max_tokens, batches = config.dataset.max_tokens, config.optimization.update_freq[0]
+def _batch_size(config: DictConfig, numbers: Budget) -> dict[str, str]:
     devices = config.distributed_training.distributed_world_size
-    per_update = numbers.tokens_per_update
-    lines = {
-        "types": f"{types[0]:,} source and {types[1]:,} target"
-        + ("" if corpus else ", nominal: the corpus is not prepared"),
-        "tokens per update": f"at most {per_update:,} on either side, padding included",
-        "batches per update": f"{batches} on each device = {per_update:,} tokens / "
-        f"({max_tokens:,} x {devices} device{'s' if devices > 1 else ''})"
-        + (", as run.tokens_per_update says" if config.run.tokens_per_update else ""),
+    batches, max_tokens = config.optimization.update_freq[0], config.dataset.max_tokens
+    return {
+        "tokens per update": f"at most {numbers.tokens_per_update:,} on either side, with padding",
+        "batches per update": f"{batches} on each of {devices} device{'s' * (devices > 1)}, of at "
+        f"most {max_tokens:,} tokens",
     }
-    train = _train_tokens(corpus)
-    if config.optimization.max_update:
-        lines["updates"] = f"{numbers.updates:,}"
-        if train:
-            lines["epochs"] = f"at most {numbers.tokens[0] / max(train):,.1f}"
-    elif train:
-        lines["updates"] = f"at least {numbers.updates:,}"
-        lines["epochs"] = f"{config.optimization.max_epoch:,}"
-    for side, count in numbers.products.items():
-        lines[f"products per {side} token"] = f"at most {count:,}, and those of the attention"
-    if train:
-        lengths = [side / corpus.meta["pairs"]["train"] for side in train]
-        attention = attention_products(config.model, *lengths)
-        lines["products of the attention"] = (
-            f"about {attention['source']:,.0f} per source and {attention['target']:,.0f} per "
-            f"target token, in sentences of the corpus' mean lengths, {lengths[0]:.1f} and "
-            f"{lengths[1]:.1f}"
-        )
-    else:
-        lines["products of the attention"] = (
-            "not counted: they grow with the length of the sentences; prepare the corpus"
-        )
-    if numbers.tokens:
-        lines["tokens"] = "at most " + " and ".join(f"{side:,}" for side in numbers.tokens)
-        lines["floating-point operations"] = (
-            f"at most {numbers.operations:.2e}, and the attention's"
-        )
-    return lines
+
+
+def _attention(config: DictConfig, corpus: PairCorpus | None) -> str:
+    if not corpus:
+        return "unknown: prepare the corpus, which gives the lengths of sentences"
+    lengths = [side / corpus.meta["pairs"]["train"] for side in _train_tokens(corpus)]
+    source, target = attention_products(config.model, *lengths).values()
+    return f"about {source:,.0f} source, {target:,.0f} target, at mean lengths of sentences"
 
 
 def types_of(config: DictConfig) -> tuple[Types, PairCorpus | None]:
@@ -247,47 +222,3 @@ def _prepared(config: DictConfig) -> PairCorpus | None:
     if config.run.corpus in pairs.PAIRS and (folder / META).is_file():
         return pairs.load(folder)
     return None
-
-
-def show(config: DictConfig) -> None:
-    """Prints the run; writes its config files, so that fairseq's own commands can train it too.
-
-    Raises:
-        InputError: an impossible model, or the folder of another run.
-    """
-    existing(config)
-    console = Console()
-    types, corpus = types_of(config)
-    counts = parameters(config.model, types)
-    shown = OmegaConf.masked_copy(config, [*SHOWN, "dataset", "common", "checkpoint"])
-    text = OmegaConf.to_yaml(shown, resolve=True)
-    # Printed itself, Syntax would cut long lines off at the terminal's edge.
-    yaml = Syntax(text, "yaml", background_color="default").highlight(text)
-    console.print(yaml, soft_wrap=True)
-    size = f"{types:,}" if isinstance(types, int) else f"{types[0]:,} + {types[1]:,}"
-    table = Table(title=f"Parameters, {size} types", title_justify="left", box=None)
-    for part in counts:
-        table.add_column(part, justify="right")
-    table.add_row(*(f"{count:,}" for count in counts.values()))
-    console.print(table)
-    lines = Table(title="Cost", title_justify="left", box=None, show_header=False)
-    for label, text in cost(config, types, corpus).items():
-        lines.add_row(label, text)
-    console.print(lines)
-    if not isinstance(types, int):
-        console.print(_translations(config))
-    path = write_configs(config, Path(config.run.dir))
-    console.print(
-        f"\nNothing was trained. fairseq's part of the config is in {path}:\n"
-        f"  fairseq-hydra-train --config-dir {path.parent} --config-name {path.stem}",
-        soft_wrap=True,
-    )
-
-
-def _translations(config: DictConfig) -> Table:
-    """How the trained model will translate."""
-    lines = Table(title="Translations", title_justify="left", box=None, show_header=False)
-    found = decodings.parse(OmegaConf.to_container(config.run.translations))
-    for name, how in found.items():
-        lines.add_row(name, ", ".join(f"{key} {value}" for key, value in how.settings().items()))
-    return lines

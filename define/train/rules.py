@@ -19,8 +19,8 @@ def check_recipe(config: DictConfig) -> None:
     if devices != 1:
         raise InputError(
             f"distributed_training.distributed_world_size = {devices} must be 1 for define, which "
-            f"trains on one device; fairseq-hydra-train with the fairseq.yaml that `define train "
-            f"--dry-run` writes trains on several"
+            f"trains on one device; fairseq-hydra-train with the config that `define train "
+            f"--fairseq` prints trains on several"
         )
     if not (optimization.max_epoch > 0 or optimization.max_update > 0):
         raise InputError("training would never end; set optimization.max_epoch or max_update")

@@ -1,15 +1,16 @@
 """The parts of `define bench`: each runs at a tiny size, and compares like with like."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from define.bench import harness
 from define.bench import parts as module
-from define.bench.parts import PARTS, Bench, both_ways, products, run, softmax_pass
+from define.bench.harness import Bench, busy, run, used_cores
+from define.bench.parts import PARTS, both_ways, products, softmax_pass
 from define.cli.bench import PARTS as EXPLAINED
 from define.core.unit import DefineUnit, UnitConfig
 from define.results.benchmarks import read
@@ -22,9 +23,7 @@ CASES = {
     "softmax": [["torch", "define"]] * 2,
     "loop": [["bare", "define train"]] * 2,
     "translation": [["fairseq", "transformer", "transformer_define"]] * 3,
-    "growth": [["2", "3"], ["512", "1024"], ["4", "15"], ["10000", "30000"]],
     "memory": [["lstm_r1", "lstm_r2", "lstm_r3", "lstm_r4", "lstm_r5"]],
-    "startup": [["import torch", "define --help", "define params", "define train --dry-run"]],
 }
 """Part -> the cases of its groups, quickly; the first table's alone."""
 
@@ -37,8 +36,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "TABLES", ("1a",))
     monkeypatch.setattr(module, "in_child", lambda function, *arguments: function(*arguments))
     monkeypatch.setattr(module, "softmax_memory", lambda *arguments: 1.0)
-    none = SimpleNamespace(run=lambda *arguments, **options: None, DEVNULL=None)
-    monkeypatch.setattr(module, "subprocess", none)
+    monkeypatch.setattr(harness, "used_cores", lambda: 0.0)
     yield tmp_path
     Observed.observer = Observer()
 
@@ -47,13 +45,32 @@ def place(tmp_path, monkeypatch):
 def test_a_part_makes_a_valid_record(part, place):
     from define.files import write_json
 
-    run([part], Bench(quick=True, scale="smoke", quiet=True), lambda r: write_json("r.json", r))
+    options = Bench(quick=True, scale="smoke", quiet=True)
+    run({part: PARTS[part]}, options, lambda r: write_json("r.json", r))
     record = read("r.json")
     groups = record["groups"]
     assert [list(group["values"]) for group in groups] == CASES[part]
     assert {group["part"] for group in groups} == {part}
     assert record["quick"] and record["provenance"]["threads"] == 1
     assert sorted(path.name for path in place.iterdir()) == ["r.json"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_busy"),
+    [(0.5, 0.5, False), (0.51, 0.0, True), (0.0, 0.51, True), (None, None, False)],
+)
+def test_cores_in_use_above_the_bound_are_said(start, end, is_busy):
+    assert (busy(start, end) is not None) == is_busy
+
+
+def test_used_cores_are_the_busy_share_of_the_ticks(tmp_path, monkeypatch):
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 0 50 800 50 0 0 0 7 7\n")
+    monkeypatch.setattr("builtins.open", lambda *args, **options: stat.open())
+    monkeypatch.setattr(harness.os, "cpu_count", lambda: 4)
+    later = "cpu  150 0 50 920 80 0 0 0 9 9\n"  # 50 of 200 ticks at work
+    monkeypatch.setattr(harness.time, "sleep", lambda seconds: stat.write_text(later))
+    assert used_cores() == pytest.approx(1.0)
 
 
 def test_the_parts_are_those_that_the_command_explains():

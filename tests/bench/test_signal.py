@@ -7,8 +7,8 @@ from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 
 from define.bench.generated import Text
+from define.bench.harness import Updates
 from define.bench.signal import ACCEPTED, WARM_UP, accepted, breaches, measure, remarks
-from define.bench.step import Updates
 from define.core.inputs import build_input
 from define.core.parts import PARTS
 from define.core.registry import MODELS, config_from

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from define.bench import step as module
+from define.bench import harness as module
 from define.bench.generated import dictionary, generated_corpus
 from define.bench.step import step
 from define.core.registry import build_model, config_from
@@ -74,17 +74,15 @@ def test_the_updates_are_those_of_training(row):
     assert len(set(expected)) == UPDATES
 
 
-@pytest.mark.parametrize("experiment", ["table_1c/awd_lstm_define", "table_2/txl_64_define"])
-def test_the_record_says_what_was_measured(experiment, no_data):
-    config = smoke(experiment)
+def test_the_record_says_what_was_measured(no_data):
+    config = smoke("table_1c/awd_lstm_define")
     streams, bptt = config.dataset.batch_size, config.task.bptt
     record = step(config, 2, 1, quiet=True, streams=streams - 1)
-    assert f"table_{record['table']}/{record['row']}" == experiment
-    assert (record["streams"], record["paper_streams"]) == (streams - 1, streams)
-    assert (record["bptt"], record["tokens_per_update"]) == (bptt, (streams - 1) * bptt)
-    assert (record["updates"], record["warm_up"]) == (2, 1)
+    expected = {"table": "1c", "row": "awd_lstm_define", "updates": 2, "warm_up": 1, "bptt": bptt}
+    expected |= {"streams": streams - 1, "paper_streams": streams}
+    expected |= {"tokens_per_update": (streams - 1) * bptt}
+    assert {key: record[key] for key in expected} == expected
     assert (len(record["ms_per_update"]), len(record["loss"])) == (2, 3)
-    assert all(0 < loss < 2 * math.log(python_docs.TYPES) for loss in record["loss"])
     assert record["config"]["dataset"]["batch_size"] == streams - 1
     with torch.device("meta"):
         model = build_model(config.model, python_docs.TYPES)
@@ -117,12 +115,6 @@ def test_the_warm_up_is_not_timed(monkeypatch):
     monkeypatch.setattr(module, "device_clock", lambda cuda, name: clock.__next__)
     record = step(smoke("table_1a/lstm_r2"), 2, 1, quiet=True, streams=2)
     assert record["ms_per_update"] == [1000.0, 500.0]
-
-
-def test_one_stream_and_one_update_are_enough():
-    config = smoke("table_1a/lstm_r2", "task.bptt=2")
-    record = step(config, 1, 0, quiet=True, streams=1)
-    assert record["tokens_per_update"] == 2 and len(record["loss"]) == 1
 
 
 def test_a_batch_of_a_language_model_is_an_update(monkeypatch):

@@ -95,8 +95,8 @@ def test_runs_that_are_not_there_are_refused(command, tmp_path):
 
 
 def test_long_lists_take_several_lines():
-    assert diff._cell([1, 1, 2, 2, 2, 3]) == "[1, 1, 3 x 2, 3]"
-    text = diff._cell(list(range(10_000, 10_020)))
+    assert diff.cell([1, 1, 2, 2, 2, 3]) == "[1, 1, 3 x 2, 3]"
+    text = diff.cell(list(range(10_000, 10_020)))
     assert max(map(len, text.splitlines())) <= diff.LONGEST + 10
     assert text.replace("\n", " ") == str(list(range(10_000, 10_020)))
-    assert (diff._cell(None), diff._cell(False), diff._cell([])) == ("-", "False", "[]")
+    assert (diff.cell(None), diff.cell(False), diff.cell([])) == ("-", "False", "[]")

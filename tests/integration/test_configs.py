@@ -15,7 +15,6 @@ from define import plugin
 from define.data import corpora, pairs
 from define.data.binarise import write_dataset, write_dictionary
 from define.data.prepare import prepare
-from define.errors import InputError
 from define.train.compose import SCALES, compose, configs_folder, fairseq_config
 from define.train.counting import corpus_types, parameters
 
@@ -311,20 +310,6 @@ def test_the_rate_of_table_3_is_noam():
     for update in (1, 2, 100, 4000, 7999, 8000, 8001, 50_000, 200_000):
         noam = 2 * 512**-0.5 * min(update**-0.5, update * 8000**-1.5)
         assert schedule.step_update(update - 1) == pytest.approx(noam, rel=1.3e-4)
-
-
-@pytest.mark.parametrize(("devices", "batches"), [(1, 8), (2, 4), (4, 2), (8, 1)])
-def test_an_update_has_as_many_tokens_on_any_number_of_devices(devices, batches):
-    world = f"distributed_training.distributed_world_size={devices}"
-    config = compose(["experiment=table_3/transformer", "scale=paper", world])
-    assert list(config.optimization.update_freq) == [batches]
-
-
-def test_tokens_that_no_whole_number_of_batches_has_are_refused():
-    world = "distributed_training.distributed_world_size=3"
-    rule = "run.tokens_per_update = 32768 must be a multiple of dataset.max_tokens = 4096 times 3"
-    with pytest.raises(InputError, match=rule):
-        compose(["experiment=table_3/transformer", "scale=paper", world])
 
 
 def test_fairseqs_recipe_is_an_option():

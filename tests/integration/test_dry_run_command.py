@@ -1,100 +1,79 @@
-"""`define train --dry-run`, and what `define train -m` prints without training."""
-
-import re
+"""`define train --dry-run`: one screen, nothing written; what else prints and trains nothing."""
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from define.cli.main import main
-from define.train.compose import compose
-from define.train.dry_run import cost, products
+from define.train.compose import compose, fairseq_config
+
+
+def shown(capsys, *words: str) -> str:
+    assert main(["train", *words]) == 0
+    return capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("experiment", "counts"),
+    ("experiment", "scale", "texts"),
     [
-        ("awd_lstm", {"define": "0", "total": "24,221,600"}),
-        ("awd_lstm_define", {"total": "21,354,526"}),
+        (
+            "table_1c/awd_lstm_define",
+            "paper",
+            [
+                "The config is the paper's recipe.",
+                "parameters 21,354,526 (define 1,6",
+                "epochs 500",
+            ],
+        ),
+        (
+            "table_1a/lstm_r3",
+            "mini",
+            ["layers 4 -> 2", "lr [14 x 20.0, 2.0] -> [0.06219]", "bptt 140 -> 35", "seed 1"],
+        ),
+        (
+            "table_3/transformer_define",
+            "smoke",
+            ["nominal: the corpus is not prepared", "cache False)", "prepare the corpus"],
+        ),
     ],
 )
-def test_dry_run_at_the_paper_s_scale(experiment, counts, workplace, capsys):
-    overrides = [f"experiment=table_1c/{experiment}", "scale=paper"]
-    assert main(["train", *overrides, "--dry-run"]) == 0
-    output = capsys.readouterr().out
-    names, values = re.search(r"Parameters, 10,000 types *\n(.*)\n(.*)\n", output).groups()
-    shown = dict(zip(names.split(), values.split(), strict=True))
-    assert {part: shown[part] for part in counts} == counts
-    parts = [int(shown[part].replace(",", "")) for part in ("define", "context", "io")]
-    assert f"{sum(parts):,}" == shown["total"]
-    for text in ("hidden_dim: 1150", "nonmono: 5", "- 30.0", "epochs", "floating-point operations"):
-        assert text in output
-    assert "Nothing was trained" in output
-
-    folder = workplace / "runs" / "table_1c" / experiment / "paper" / "ptb" / "seed_141"
-    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "fairseq.yaml"]
-    written = OmegaConf.load(folder / "config.yaml")
-    assert written == OmegaConf.to_container(compose(overrides), enum_to_str=True)
-    assert str(folder / "fairseq.yaml") in output.replace("\n", "")
-    assert f"--config-dir {folder} --config-name fairseq" in output.replace("\n", "")
-
-
-def test_corpora_of_a_sweep_are_named_once_and_nothing_is_trained(workplace, capsys):
-    rows = "table_1c/awd_lstm,table_1c/awd_lstm_define"
-    assert main(["train", "-m", "--corpora", f"experiment={rows}", "data=ptb,python_docs"]) == 0
-    assert capsys.readouterr().out == "ptb\npython_docs\n"
-    assert main(["train", "--corpora", "experiment=table_1c/awd_lstm", "scale=smoke"]) == 0
-    assert capsys.readouterr().out == "python_docs\n"
-    assert main(["train", "-m", "--corpora", f"experiment={rows}", "scale=vast"]) == 2
+def test_a_dry_run_is_one_screen_and_writes_nothing(experiment, scale, texts, workplace, capsys):
+    out = shown(capsys, f"experiment={experiment}", f"scale={scale}", "--dry-run")
+    *lines, folder = out.splitlines()
+    assert len(lines) < 39 and max(map(len, lines)) <= 80
+    flat = " ".join(out.split())
+    for text in [*texts, "FLOPs at most", "Nothing was trained or written"]:
+        assert text in flat
+    assert folder.startswith(f"{workplace}/runs/{experiment}/{scale}/")
     assert list(workplace.iterdir()) == []
 
 
-def products_of(experiment: str, num_types: int, *overrides: str) -> dict[str, int]:
-    return products(compose([f"experiment={experiment}", "scale=paper", *overrides]), num_types)
+def test_a_dry_run_reads_the_prepared_corpus(workplace, pair_corpus, capsys):
+    out = shown(capsys, "experiment=table_3/transformer", "scale=smoke", "--dry-run")
+    flat = " ".join(out.split())
+    assert f"{pair_corpus.source_types} + {pair_corpus.types} types" in flat
+    assert "not prepared" not in flat and "at mean lengths of sentences" in flat
 
 
-def lstm_products(*widths: int) -> int:
-    """Of LSTM layers between these widths."""
-    return sum(4 * (n + m) * m for n, m in zip(widths, widths[1:], strict=False))
+def test_full_prints_the_whole_config_and_fairseq_its_part(workplace, capsys):
+    words = ["experiment=table_1c/awd_lstm", "scale=smoke"]
+    config = compose(words)
+    out = shown(capsys, *words, "--dry-run", "--full")
+    assert OmegaConf.to_yaml(config) in out
+    assert yaml.safe_load(shown(capsys, *words, "--fairseq")) == fairseq_config(config)
+    assert main(["train", *words, "--full"]) == 2
+    assert main(["train", "-m", *words, "--fairseq"]) == 2
 
 
-def test_products_of_a_standard_softmax_are_a_look_up_and_a_product():
-    context = lstm_products(400, 1150, 1150, 400)
-    assert products_of("table_1c/awd_lstm", 10_000) == {"weights": context + 10_000 * 400}
-    untied = products_of("table_1c/awd_lstm", 10_000, "model.tie_tables=false")
-    assert untied == {"weights": context + 10_000 * 400}
+def test_a_row_that_the_paper_does_not_have(workplace, capsys):
+    assert "has no recipe" in shown(capsys, "run.table=mine", "run.row=own", "--dry-run")
 
 
-def test_products_of_an_adaptive_softmax_have_its_projections_at_both_ends():
-    types, context = 267_735, lstm_products(256, 1024, 1024, 1024, 256)
-    tables = 20_000 * 256 + 20_000 * 64 + 160_000 * 16 + (types - 200_000) * 4
-    projections = 256 * (64 + 16 + 4)
-    weights = context + tables + 3 * 256 + 2 * projections
-    assert products_of("table_1a/lstm_r2", types) == {"weights": weights}
-
-
-def test_products_of_transformer_xl_have_the_attention_over_memory_and_segment():
-    types, memory, segment, d, heads = 267_735, 100, 150, 384, 10 * 41
-    overrides = [f"model.memory_length={memory}", "model.layers=3"]
-    found = products_of("table_2/txl_64", types, *overrides)
-    assert found["attention"] == 3 * (
-        3 * (memory + segment) * heads + 2 * d * heads * memory // segment
+def test_corpora_of_a_sweep_are_named_once_and_nothing_is_trained(workplace, capsys):
+    rows = "experiment=table_1c/awd_lstm,table_1c/awd_lstm_define"
+    assert shown(capsys, "-m", "--corpora", rows, "data=ptb,python_docs") == "ptb\npython_docs\n"
+    assert shown(capsys, "--corpora", "experiment=table_1c/awd_lstm", "scale=smoke") == (
+        "python_docs\n"
     )
-    layer = 5 * d * heads + 2 * d * 1920
-    biases = 2 * heads
-    io = types * 64 + 3 * 64 + 2 * 4 * 64 * d
-    assert found["weights"] == 3 * layer + biases + io
-
-
-def test_cost_is_six_operations_per_product_and_token():
-    config = compose(["experiment=table_2/txl_64", "scale=paper"])
-    per_token = sum(products(config, 267_735).values())
-    budget = cost(config, 267_735)
-    assert budget["tokens per update"] == "9,000 (60 streams x 150)"
-    assert budget["updates"] == "200,000"
-    tokens = 200_000 * 9_000
-    assert budget["tokens"] == f"{tokens:,}"
-    assert budget["floating-point operations"] == f"at most {6 * per_token * tokens:.2e}"
-    config = compose(["experiment=table_1a/lstm_r2", "scale=paper"])
-    budget = cost(config, 267_735)
-    assert budget["tokens per update"] == "about 8,400 (60 streams x 140)"
-    assert budget["tokens"] == f"{config.optimization.max_epoch * 103_227_021:,}"
+    assert main(["train", "-m", "--corpora", rows, "scale=vast"]) == 2
+    assert list(workplace.iterdir()) == []

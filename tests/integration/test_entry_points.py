@@ -49,13 +49,15 @@ def assert_same_training(one: dict, other: dict, assert_same) -> None:
         assert_same(one["extra_state"][key], other["extra_state"][key])
 
 
-def test_fairseq_hydra_train_with_the_config_of_a_dry_run(
-    ours, train, spawn, workplace, checkpoint_of, assert_same
+def test_fairseq_hydra_train_with_the_config_that_is_printed(
+    ours, train, spawn, workplace, checkpoint_of, assert_same, capsys
 ):
     folder = workplace / "hydra"
-    assert train(*OPTIONS, "run.dir=hydra", "--dry-run") == 0
-    assert not (folder / "checkpoints").exists()
-    options = ["--config-dir", str(folder), "--config-name", "fairseq"]
+    capsys.readouterr()
+    assert train(*OPTIONS, "run.dir=hydra", "--fairseq") == 0
+    assert not folder.exists()
+    (workplace / "fairseq.yaml").write_text(capsys.readouterr().out)
+    options = ["--config-dir", str(workplace), "--config-name", "fairseq"]
     finish(spawn("fairseq-hydra-train", *options))
     assert_same_training(checkpoint_of(folder), ours, assert_same)
 

@@ -84,17 +84,6 @@ def test_rows_of_the_papers_size_stand_beside_its_times(record):
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "is_busy"),
-    [(0.5, 2.5, False), (0.51, 1.0, True), (0.0, 2.51, True)],
-)
-def test_a_load_above_the_bound_is_said(start, end, is_busy, record):
-    load = {"start": [start, 0, 0], "end": [end, 0, 0]}
-    record["busy"] = benchmarks.busy(load, threads=2)
-    assert (record["busy"] is not None) == is_busy
-    assert all(bool(grid.notes) == is_busy for grid in benchmarks.grids(record))
-
-
-@pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
         ("schema", 2, "field 'schema' is 2, not 1"),

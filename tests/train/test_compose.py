@@ -58,11 +58,11 @@ def test_factors_reach_the_optimizer(experiment):
         ),
         (
             ["optimization.lr_factors.lstm=1"],
-            "config: optimization.lr_factors.lstm is unknown; `define train --dry-run`",
+            "config: optimization.lr_factors.lstm is unknown; `define train --dry-run --full`",
         ),
         (
             ["+optimization.lr_factors.lstm=1"],
-            "config: optimization.lr_factors.lstm is unknown; `define train --dry-run`",
+            "config: optimization.lr_factors.lstm is unknown; `define train --dry-run --full`",
         ),
         ([f"{UNIT}=fast"], f"config: Error merging override {UNIT}=fast"),
         (

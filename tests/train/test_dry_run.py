@@ -1,69 +1,47 @@
-"""The cost of a translation run, in closed form; `define train --dry-run` without and with data."""
+"""The cost of a run, in closed form."""
 
-import re
 from pathlib import Path
 
 import pytest
 
-from define.cli.main import main
 from define.data import pairs
 from define.errors import InputError
 from define.train.compose import compose
 from define.train.counting import parameters
 from define.train.dry_run import cost, products
 
-D, INNER, LAYERS = 16, 32, 2
-"""Of the smoke scale, as many layers in either stack."""
-V = (300, 410)
+
+def composed(experiment: str, *overrides: str, scale: str = "paper"):
+    return compose([f"experiment={experiment}", f"scale={scale}", *overrides])
 
 
-def composed(row: str, *overrides: str, scale: str = "smoke"):
-    return compose([f"experiment=table_3/{row}", f"scale={scale}", *overrides])
+def lstm_products(*widths: int) -> int:
+    """Of LSTM layers between these widths."""
+    return sum(4 * (n + m) * m for n, m in zip(widths, widths[1:], strict=False))
 
 
-def stack_products() -> dict[str, int]:
-    """Per token: keys and values that the decoder reads are computed of source tokens."""
-    feed_forward = 2 * D * INNER
-    return {
-        "source": LAYERS * (4 * D * D + feed_forward) + LAYERS * 2 * D * D,
-        "target": LAYERS * (4 * D * D + 2 * D * D + feed_forward),
-    }
+def test_products_of_a_softmax_have_tables_once_and_projections_at_both_ends():
+    standard = lstm_products(400, 1150, 1150, 400) + 10_000 * 400
+    for ties in ("true", "false"):
+        config = composed("table_1c/awd_lstm", f"model.tie_tables={ties}")
+        assert products(config, 10_000) == {"weights": standard}
+    types, context = 267_735, lstm_products(256, 1024, 1024, 1024, 256)
+    tables = 20_000 * 256 + 20_000 * 64 + 160_000 * 16 + (types - 200_000) * 4
+    adaptive = context + tables + 3 * 256 + 2 * 256 * (64 + 16 + 4)
+    assert products(composed("table_1a/lstm_r2"), types) == {"weights": adaptive}
 
 
-@pytest.mark.parametrize("share", ["none", "target_output"])
-def test_products_of_a_plain_transformer_look_up_at_the_input_only(share):
-    found = products(composed("transformer", f"model.share={share}"), V)
-    stacks = stack_products()
-    assert found == {"source": stacks["source"], "target": stacks["target"] + D * V[1]}
-
-
-def test_a_shared_table_is_a_look_up_of_the_source_and_a_product_of_the_target():
-    found = products(composed("transformer", "model.share=all"), (300, 300))
-    stacks = stack_products()
-    assert found == {"source": stacks["source"], "target": stacks["target"] + D * 300}
-
-
-def test_products_of_a_linear_map_are_on_both_sides():
-    found = products(composed("transformer_linear"), V)
-    stacks = stack_products()
-    assert found["source"] == stacks["source"] + 8 * D
-    assert found["target"] == stacks["target"] + 8 * D + D * V[1]
-
-
-def test_a_projection_before_a_shared_output_is_the_target_s():
-    found = products(composed("transformer_linear", "model.share=target_output"), V)
-    assert found["target"] == stack_products()["target"] + 8 * D + D * 8 + 8 * V[1]
-
-
-def test_products_of_a_unit_are_its_weights():
-    config = composed("transformer_define", "model.unit=text")
-    section = {key: config.model[key] for key in ("map_dim", "expand_dim", "reduce_dim")}
-    assert section == {"map_dim": 8, "expand_dim": 32, "reduce_dim": D}
-    plain = products(composed("transformer"), V)
-    found = products(config, V)
-    units = [found[side] - plain[side] for side in ("source", "target")]
-    assert units[0] == units[1] > 0
-    assert sum(units) == parameters(config.model, V)["define"]
+def test_products_of_transformer_xl_have_the_attention_over_memory_and_segment():
+    types, memory, segment, d, heads = 267_735, 100, 150, 384, 10 * 41
+    overrides = [f"model.memory_length={memory}", "model.layers=3"]
+    found = products(composed("table_2/txl_64", *overrides), types)
+    assert found["attention"] == 3 * (
+        3 * (memory + segment) * heads + 2 * d * heads * memory // segment
+    )
+    layer = 5 * d * heads + 2 * d * 1920
+    biases = 2 * heads
+    io = types * 64 + 3 * 64 + 2 * 4 * 64 * d
+    assert found["weights"] == 3 * layer + biases + io
 
 
 @pytest.mark.parametrize(
@@ -71,123 +49,113 @@ def test_products_of_a_unit_are_its_weights():
 )
 def test_a_projection_is_a_product_at_either_end(projections, at_input, at_output):
     n, d, types = 4, 16, 6_000
-    overrides = ["experiment=table_2/txl_64", "scale=smoke", "model.input=linear"]
-    overrides += [f"model.reduce_dim={d}", f"model.projections={projections}"]
-    config = compose(overrides)
-    assert (config.model.map_dim, config.model.model_dim) == (n, d)
-    counts = parameters(config.model, types)
+    overrides = ["model.input=linear", f"model.reduce_dim={d}", f"model.projections={projections}"]
+    config = composed("table_2/txl_64", *overrides, scale="smoke")
     linear = d * (n if projections == "none" else d)
-    assert counts["define"] == linear
+    assert parameters(config.model, types)["define"] == linear
     layers = 2 * (4 * d * 16 + d * 16 + 2 * d * 80) + 2 * 16  # and the two biases of the attention
     entries = 3 * n
     expected = layers + linear + types * n + entries + (at_input + at_output) * n * d
     assert products(config, types)["weights"] == expected
 
 
+D, INNER, LAYERS = 16, 32, 2
+"""Of Table 3 at the smoke scale, as many layers in either stack."""
+V = (300, 410)
+
+
+@pytest.mark.parametrize(
+    ("row", "overrides", "types", "source", "target"),
+    [
+        ("transformer", [], V, 0, D * V[1]),
+        ("transformer", ["model.share=target_output"], V, 0, D * V[1]),
+        ("transformer", ["model.share=all"], (300, 300), 0, D * 300),
+        ("transformer_linear", [], V, 8 * D, 8 * D + D * V[1]),
+        ("transformer_linear", ["model.share=target_output"], V, 8 * D, 16 * D + 8 * V[1]),
+    ],
+)
+def test_products_of_a_translation_by_side(row, overrides, types, source, target):
+    """Keys and values that the decoder reads are computed of source tokens."""
+    found = products(composed(f"table_3/{row}", *overrides, scale="smoke"), types)
+    feed_forward = 2 * D * INNER
+    assert found["source"] == LAYERS * (4 * D * D + feed_forward + 2 * D * D) + source
+    assert found["target"] == LAYERS * (4 * D * D + 2 * D * D + feed_forward) + target
+
+
+def test_products_of_a_unit_are_its_weights():
+    config = composed("table_3/transformer_define", "model.unit=text", scale="smoke")
+    plain = products(composed("table_3/transformer", scale="smoke"), V)
+    units = [products(config, V)[side] - plain[side] for side in ("source", "target")]
+    assert units[0] == units[1] > 0
+    assert sum(units) == parameters(config.model, V)["define"]
+
+
+def test_cost_of_a_text_is_six_operations_per_product_and_token():
+    config = composed("table_2/txl_64")
+    tokens = 200_000 * 9_000
+    assert cost(config, 267_735) == {
+        "tokens per update": "9,000 (60 streams x 150)",
+        "updates": "200,000",
+        "tokens": f"{tokens:,}",
+        "products per token": "at most {:,} weights, {:,} attention".format(
+            *products(config, 267_735).values()
+        ),
+        "FLOPs": f"at most {6 * sum(products(config, 267_735).values()) * tokens:.2e}",
+    }
+    budget = cost(composed("table_1a/lstm_r2"), 267_735)
+    assert budget["tokens per update"] == "about 8,400 (60 streams x 140)"
+    assert budget["tokens"] == f"{20 * 103_227_021:,}" and budget["epochs"] == "20"
+
+
 @pytest.mark.parametrize(("devices", "batches"), [(1, 8), (2, 4), (4, 2)])
 def test_an_update_has_the_recipe_s_tokens_on_any_number_of_devices(devices, batches):
     world = f"distributed_training.distributed_world_size={devices}"
-    config = composed("transformer", world, scale="paper")
+    config = composed("table_3/transformer", world)
     assert list(config.optimization.update_freq) == [batches]
     budget = cost(config, V)
     assert budget["tokens per update"].startswith("at most 32,768 on either side")
-    device = "1 device" if devices == 1 else f"{devices} devices"
-    assert budget["batches per update"] == (
-        f"{batches} on each device = 32,768 tokens / (4,096 x {device}), as run.tokens_per_update "
-        "says"
-    )
+    assert budget["batches per update"].startswith(f"{batches} on each of {devices} device")
 
 
-def test_devices_that_do_not_divide_the_tokens_are_refused():
-    sentence = "32768 must be a multiple of dataset.max_tokens = 4096 times 3 devices"
-    with pytest.raises(InputError, match=sentence):
-        composed("transformer", "distributed_training.distributed_world_size=3", scale="paper")
-
-
-def test_update_freq_is_the_user_s_without_tokens_per_update():
+def test_numbers_of_tokens_that_do_not_fit():
+    with pytest.raises(InputError, match="32768 must be a multiple of .* 4096 times 3 devices"):
+        composed("table_3/transformer", "distributed_training.distributed_world_size=3")
     free = ["run.tokens_per_update=0", "optimization.update_freq=[5]", "dataset.max_tokens=100"]
-    budget = cost(composed("transformer", *free), V)
-    assert budget["batches per update"] == "5 on each device = 500 tokens / (100 x 1 device)"
+    budget = cost(composed("table_3/transformer", *free, scale="smoke"), V)
+    assert budget["batches per update"] == "5 on each of 1 device, of at most 100 tokens"
     none = ["run.tokens_per_update=0", "dataset.max_tokens=null", "dataset.batch_size=8"]
     with pytest.raises(InputError, match="dataset.max_tokens = None must be at least 1"):
-        cost(composed("transformer", *none), V)
+        cost(composed("table_3/transformer", *none, scale="smoke"), V)
 
 
 def test_cost_without_the_corpus_leaves_the_attention_out():
-    config = composed("transformer", scale="paper")
-    per_token = products(config, V)
-    budget = cost(config, V)
-    tokens = 200_000 * 32_768
+    config = composed("table_3/transformer")
+    budget, tokens = cost(config, V), 200_000 * 32_768
     assert budget["updates"] == "200,000" and "epochs" not in budget
     assert budget["tokens"] == f"at most {tokens:,} and {tokens:,}"
-    operations = 6 * tokens * (per_token["source"] + per_token["target"])
-    assert budget["floating-point operations"] == f"at most {operations:.2e}, and the attention's"
-    assert budget["products of the attention"].startswith("not counted")
+    operations = 6 * tokens * sum(products(config, V).values())
+    assert budget["FLOPs"] == f"at most {operations:.2e}, and the attention's"
+    assert budget["of the attention"].startswith("unknown")
     epochs = ["optimization.max_update=0", "optimization.max_epoch=3"]
-    unknown = cost(composed("transformer", *epochs, scale="paper"), V)
-    assert not {"updates", "tokens", "floating-point operations"} & unknown.keys()
-
-
-def prepared(pairs_of_training: int, source: int, target: int) -> pairs.PairCorpus:
-    """A corpus of which the counts alone are there."""
-    meta = {
-        "pairs": {"train": pairs_of_training},
-        "source_tokens": {"train": source},
-        "tokens": {"train": target},
-    }
-    return pairs.PairCorpus("grammar", Path("nowhere"), "xa", "xb", meta)
+    unknown = cost(composed("table_3/transformer", *epochs), V)
+    assert not {"updates", "tokens", "FLOPs"} & unknown.keys()
 
 
 def test_a_prepared_corpus_gives_epochs_updates_and_attention():
-    corpus = prepared(1_000, 12_000, 15_000)
-    budget = cost(composed("transformer"), V, corpus)
+    meta = {"pairs": {"train": 1_000}, "source_tokens": {"train": 12_000}}
+    meta |= {"tokens": {"train": 15_000}}
+    corpus = pairs.PairCorpus("grammar", Path("nowhere"), "xa", "xb", meta)
+    budget = cost(composed("table_3/transformer", scale="smoke"), V, corpus)
     assert budget["epochs"] == f"at most {40 * 512 / 15_000:.1f}"
-    per_place = 2 * D * LAYERS
-    assert budget["products of the attention"] == (
-        f"about {per_place * 12:,} per source and {per_place * (12 + 15):,} per target token, in "
-        "sentences of the corpus' mean lengths, 12.0 and 15.0"
+    place = 2 * D * LAYERS  # a score and a weighted sum
+    assert budget["of the attention"].startswith(
+        f"about {place * 12:,} source, {place * (12 + 15):,} target"
     )
-    config = composed("transformer", "optimization.max_update=0", "optimization.max_epoch=3")
+    epochs = ["optimization.max_update=0", "optimization.max_epoch=3"]
+    config = composed("table_3/transformer", *epochs, scale="smoke")
     budget = cost(config, V, corpus)
     assert budget["updates"] == f"at least {-(-3 * 15_000 // 512)}" and budget["epochs"] == "3"
     assert budget["tokens"] == "at most 36,000 and 45,000"
     per_token = products(config, V)
     operations = 6 * (per_token["source"] * 36_000 + per_token["target"] * 45_000)
-    assert budget["floating-point operations"] == f"at most {operations:.2e}, and the attention's"
-
-
-def shown(capsys, *overrides: str) -> str:
-    assert main(["train", "experiment=table_3/transformer_define", *overrides, "--dry-run"]) == 0
-    return capsys.readouterr().out
-
-
-def test_dry_run_at_the_paper_s_scale_without_the_corpus(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("DEFINE_DATA", str(tmp_path / "nowhere"))
-    monkeypatch.setenv("DEFINE_RUNS", str(tmp_path / "runs"))
-    output = shown(capsys, "scale=paper")
-    table = re.search(r"Parameters, 31,000 \+ 31,000 types *\n(.*)\n(.*)\n", output)
-    counts = dict(zip(table[1].split(), table[2].split(), strict=True))
-    assert counts["context"] == "44,140,544"
-    assert counts["io"] == f"{31_000 * (2 * 128 + 512 + 1):,}"
-    flat = " ".join(output.split())
-    for text in (
-        "nominal: the corpus is not prepared",
-        "8 on each device = 32,768 tokens / (4,096 x 1 device)",
-        "update_freq: - 8 ",
-        "beam_5 beam 5, length_penalty 1.0",
-        "prepare the corpus",
-        "Nothing was trained",
-    ):
-        assert text in flat
-    assert f"  data: {tmp_path}/nowhere/wmt14-en-de\n" in output, "no line is cut off"
-    (folder,) = (tmp_path / "runs").glob("*/*/*/*/*")
-    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "fairseq.yaml"]
-
-
-def test_dry_run_reads_the_prepared_corpus(workplace, pair_corpus, capsys):
-    output = shown(capsys, "scale=smoke")
-    types = f"{pair_corpus.source_types} + {pair_corpus.types}"
-    assert f"Parameters, {types} types" in output
-    flat = " ".join(output.split())
-    assert "not prepared" not in flat and "in sentences of the corpus' mean lengths" in flat
-    assert "beam_5_uncached beam 5" in flat and "cache False" in flat
+    assert budget["FLOPs"] == f"at most {operations:.2e}, and the attention's"
