@@ -1,6 +1,6 @@
 """What measured updates read: a text, or pairs of sentences, in memory and without meaning.
 
-Tokens are drawn from the law of `define.data.zipf`, over as many types as the run's corpus has.
+Tokens follow the law of `define.data.text.zipf`, over as many types as the run's corpus has.
 Both kinds change the config to the size asked for, and have these members:
 
 SIZES: names of the arguments that cut an update.
@@ -19,9 +19,9 @@ from fairseq import tasks
 from fairseq.data import Dictionary, LanguagePairDataset
 from omegaconf import DictConfig
 
-from define.data import zipf
-from define.data.corpora import Corpus
-from define.data.vocabulary import EOS, Vocabulary
+from define.data.text import zipf
+from define.data.text.corpora import Corpus
+from define.data.text.vocabulary import EOS, Vocabulary
 from define.errors import InputError
 from define.tasks.language_modeling import StreamLanguageModelingTask
 from define.tasks.translation import DefineTranslationTask

@@ -31,7 +31,7 @@ from define.core.outputs import build_output
 from define.core.registry import config_from
 from define.core.state import detach
 from define.core.unit import DefineUnit, UnitConfig
-from define.data import corpora, zipf
+from define.data.text import corpora, zipf
 from define.errors import InputError
 from define.models.transformer import DefineTransformerConfig
 from define.results import published

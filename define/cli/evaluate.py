@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from define.data import corpora
+from define.data.text import corpora
 from define.errors import InputError
 from define.files import write_json
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from define.data.streams import PAD_TARGET
+from define.core.outputs import IGNORED
 from define.errors import InputError
 from define.evaluation.perplexity import Score, mean, outputs
 from define.evaluation.protocols import Protocol, applied
@@ -112,7 +112,7 @@ def evaluate(
     with applied(model, protocol):
         for inputs, targets, output in outputs(model, tokens, eos, batch_size, protocol, quiet):
             cached = pairs.log_probs(inputs, targets, output.raw, thetas)
-            where = targets != PAD_TARGET
+            where = targets != IGNORED
             plain = -model.output.nll(output.features[where], targets[where])
             scored += len(plain)
             for cache in caches:

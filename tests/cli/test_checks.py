@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from define.cli import checks
-from define.data.prepare import prepare
+from define.data.text.prepare import prepare
 from define.results import published
 
 

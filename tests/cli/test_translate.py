@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from define.cli.main import build_parser, main
-from define.data.pairs import PairCorpus
+from define.data.parallel.pairs import PairCorpus
 from define.evaluation.decodings import Decoding
 from define.train import decoding
 

@@ -7,11 +7,13 @@ import time
 
 import pytest
 
-from define.data import python_docs
-from define.data.corpora import SPLITS, load
+from define.data.text import python_docs
+from define.data.text.corpora import SPLITS, load
 from define.errors import InputError
 
-PREPARE = "import sys; from define.data.prepare import prepare; prepare('python_docs', sys.argv[1])"
+PREPARE = (
+    "import sys; from define.data.text.prepare import prepare; prepare('python_docs', sys.argv[1])"
+)
 
 
 @pytest.fixture(scope="module")

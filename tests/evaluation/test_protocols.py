@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from define.core.awd_lstm import AWDLSTM, LSTMConfig
+from define.core.outputs import IGNORED
 from define.core.transformer_xl import Lengths, TransformerXL, TransformerXLConfig
-from define.data.streams import PAD_TARGET
 from define.errors import InputError
 from define.evaluation import perplexity, protocols
 from define.evaluation.perplexity import evaluate
@@ -182,7 +182,7 @@ def test_windows_that_are_not_scored_are_an_error(monkeypatch):
 
     def forgetful(self, index):
         inputs, targets = batch(self, index)
-        return inputs, np.where(index == 2, PAD_TARGET, targets)
+        return inputs, np.where(index == 2, IGNORED, targets)
 
     monkeypatch.setattr(perplexity.SlidingWindows, "batch", forgetful)
     with pytest.raises(RuntimeError, match="scored 121 tokens of 131"):
