@@ -221,7 +221,7 @@ PAIRS: dict[str, PairSpec] = {
             "Synthetic pair of languages, of WMT'14's size",
             {"train": 4_500_000, "valid": 3_000, "test": 3_000},
             pieces=32_000,
-            types={"source": 13_707, "target": 17_636},
+            types={"source": 13_123, "target": 18_555},
         ),
     )
 }
