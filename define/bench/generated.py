@@ -46,7 +46,7 @@ def require_at_least(least: int, name: str, value: int | None) -> None:
         raise InputError(f"{name} = {value} must be at least {least}")
 
 
-class Text:
+class GeneratedText:
     """One text, which a language model reads in windows.
 
     Every window is `task.bptt` long, also where the recipe draws the length, and every batch is an
@@ -108,7 +108,7 @@ def dictionary(types: int) -> Dictionary:
     return numbers
 
 
-class Pairs:
+class GeneratedPairs:
     """Pairs of sentences, which fairseq makes batches of as it does of a corpus.
 
     Args:
@@ -207,5 +207,5 @@ def sentences(
     return torch.from_numpy(tokens).split(sizes.tolist())
 
 
-MATERIALS = {"define_language_modeling": Text, "define_translation": Pairs}
+MATERIALS = {"define_language_modeling": GeneratedText, "define_translation": GeneratedPairs}
 """Name of the task -> what its updates read."""

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from define import plugin
-from define.bench.generated import MATERIALS, Pairs, Text, require_at_least
+from define.bench.generated import MATERIALS, GeneratedPairs, GeneratedText, require_at_least
 from define.errors import InputError
 from define.results.steps import SCHEMA
 from define.runs import provenance
@@ -43,7 +43,7 @@ class Updates:
     def __init__(
         self,
         config: DictConfig,
-        material: Text | Pairs,
+        material: GeneratedText | GeneratedPairs,
         clock: str = "wall",
         build: Callable[[FairseqTask], nn.Module] | None = None,
     ):
@@ -142,7 +142,9 @@ def step(
     }
 
 
-def _material(config: DictConfig, updates: int, size: dict[str, int | None]) -> Text | Pairs:
+def _material(
+    config: DictConfig, updates: int, size: dict[str, int | None]
+) -> GeneratedText | GeneratedPairs:
     """What the updates read; refuses sizes of the other kind of run."""
     kind = MATERIALS[config.task._name]
     given = {name: value for name, value in size.items() if value is not None}
