@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from define.data import corpora, pairs
-from define.data.prepare import prepare
-from define.data.prepare_pairs import prepare_pairs
+from define.data.parallel import pairs
+from define.data.parallel.prepare import prepare_pairs
+from define.data.text import corpora
+from define.data.text.prepare import prepare
 
 pytest_plugins = ["made_up_records"]
 
@@ -82,7 +83,7 @@ def pair_corpus(data_root) -> pairs.PairCorpus:
             sets=tuple(replace(entry, sentences=None) for entry in spec.sets),
             pieces=48,
             training_pairs=None,
-            generate=lambda: {split: sentence_pairs(split) for split in pairs.SPLITS},
+            generate=lambda: {split: sentence_pairs(split) for split in corpora.SPLITS},
         )
         patch.setitem(pairs.PAIRS, "grammar", spec)
         return prepare_pairs("grammar", data_root / "grammar", quiet=True)

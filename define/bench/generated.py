@@ -1,6 +1,6 @@
 """What measured updates read: a text, or pairs of sentences, in memory and without meaning.
 
-Tokens are drawn from the law of `define.data.zipf`, over as many types as the run's corpus has.
+Tokens follow the law of `define.data.text.zipf`, over as many types as the run's corpus has.
 Both kinds change the config to the size asked for, and have these members:
 
 SIZES: names of the arguments that cut an update.
@@ -19,9 +19,9 @@ from fairseq import tasks
 from fairseq.data import Dictionary, LanguagePairDataset
 from omegaconf import DictConfig
 
-from define.data import zipf
-from define.data.corpora import Corpus
-from define.data.vocabulary import EOS, Vocabulary
+from define.data.text import zipf
+from define.data.text.corpora import Corpus
+from define.data.text.vocabulary import EOS, Vocabulary
 from define.errors import InputError
 from define.tasks.language_modeling import StreamLanguageModelingTask
 from define.tasks.translation import DefineTranslationTask
@@ -46,7 +46,7 @@ def require_at_least(least: int, name: str, value: int | None) -> None:
         raise InputError(f"{name} = {value} must be at least {least}")
 
 
-class Text:
+class GeneratedText:
     """One text, which a language model reads in windows.
 
     Every window is `task.bptt` long, also where the recipe draws the length, and every batch is an
@@ -108,7 +108,7 @@ def dictionary(types: int) -> Dictionary:
     return numbers
 
 
-class Pairs:
+class GeneratedPairs:
     """Pairs of sentences, which fairseq makes batches of as it does of a corpus.
 
     Args:
@@ -207,5 +207,5 @@ def sentences(
     return torch.from_numpy(tokens).split(sizes.tolist())
 
 
-MATERIALS = {"define_language_modeling": Text, "define_translation": Pairs}
+MATERIALS = {"define_language_modeling": GeneratedText, "define_translation": GeneratedPairs}
 """Name of the task -> what its updates read."""

@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from define import plugin
-from define.bench.generated import MATERIALS, Pairs, Text
-from define.data import corpora, zipf
+from define.bench.generated import MATERIALS, GeneratedPairs, GeneratedText
+from define.data.text import corpora, zipf
 from define.errors import InputError
 from define.results.benchmarks import SCHEMA
 from define.runs import provenance
@@ -52,7 +52,7 @@ class Updates:
     def __init__(
         self,
         config: DictConfig,
-        material: Text | Pairs,
+        material: GeneratedText | GeneratedPairs,
         clock: str = "wall",
         build: Callable[[FairseqTask], nn.Module] | None = None,
     ):
@@ -144,13 +144,13 @@ class Bench:
         config.common.cpu = self.device == "cpu"
         return config
 
-    def material(self, config: DictConfig, updates: int) -> Text | Pairs:
+    def material(self, config: DictConfig, updates: int) -> GeneratedText | GeneratedPairs:
         """What so many updates read: at most `streams`, or one batch of pairs each."""
-        if MATERIALS[config.task._name] is Text:
+        if MATERIALS[config.task._name] is GeneratedText:
             streams = self.streams or (2 if self.quick else config.dataset.batch_size)
-            return Text(config, updates, min(streams, config.dataset.batch_size))
+            return GeneratedText(config, updates, min(streams, config.dataset.batch_size))
         most = config.dataset.max_tokens
-        return Pairs(config, updates, min(256, most) if self.quick else most, 1)
+        return GeneratedPairs(config, updates, min(256, most) if self.quick else most, 1)
 
     def updates(self, config: DictConfig, number: int, **options) -> Updates:
         return Updates(config, self.material(config, number), self.clock, **options)

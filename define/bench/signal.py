@@ -10,7 +10,7 @@ from fairseq.trainer import Trainer
 from omegaconf import DictConfig
 from torch import nn
 
-from define.bench.generated import MATERIALS, Pairs, Text
+from define.bench.generated import MATERIALS, GeneratedPairs, GeneratedText
 from define.bench.harness import Updates
 from define.core.embedding import DefineEmbedding
 from define.core.parts import PARTS
@@ -87,12 +87,12 @@ def measure(config: DictConfig) -> dict[str, Any]:
     return signal | _first_step(trainer, next(updates.groups))
 
 
-def _material(config: DictConfig) -> Text | Pairs:
+def _material(config: DictConfig) -> GeneratedText | GeneratedPairs:
     """What one update reads, cut to a size that takes seconds."""
-    if MATERIALS[config.task._name] is Text:
+    if MATERIALS[config.task._name] is GeneratedText:
         config.task.bptt = min(LENGTH, config.task.bptt)
-        return Text(config, 1, min(STREAMS, config.dataset.batch_size))
-    return Pairs(config, 1, min(MAX_TOKENS, config.dataset.max_tokens), 1)
+        return GeneratedText(config, 1, min(STREAMS, config.dataset.batch_size))
+    return GeneratedPairs(config, 1, min(MAX_TOKENS, config.dataset.max_tokens), 1)
 
 
 def _embedding(model: nn.Module) -> DefineEmbedding:

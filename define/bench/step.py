@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from define.bench.generated import MATERIALS, Pairs, Text, require_at_least
+from define.bench.generated import MATERIALS, GeneratedPairs, GeneratedText, require_at_least
 from define.bench.harness import Updates
 from define.errors import InputError
 from define.results.steps import SCHEMA
@@ -67,7 +67,9 @@ def step(
     }
 
 
-def _material(config: DictConfig, updates: int, size: dict[str, int | None]) -> Text | Pairs:
+def _material(
+    config: DictConfig, updates: int, size: dict[str, int | None]
+) -> GeneratedText | GeneratedPairs:
     """What the updates read; refuses sizes of the other kind of run."""
     kind = MATERIALS[config.task._name]
     given = {name: value for name, value in size.items() if value is not None}

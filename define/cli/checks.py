@@ -239,11 +239,13 @@ def check_corpora(data: Path) -> Iterator[Finding]:
     """Compares every prepared corpus under `data` with its counts and checksums."""
     # Imported late, so that a broken numpy is a finding and not a crash.
     try:
-        from define.data import corpora, pairs
+        from define.data.parallel import pairs
+        from define.data.prepared import META
+        from define.data.text import corpora
     except Exception as error:
         yield Finding("corpora", "broken", f"{type(error).__name__}: {error}", SET_UP)
         return
-    folders = sorted(path.parent for path in data.glob(f"*/{corpora.META}"))
+    folders = sorted(path.parent for path in data.glob(f"*/{META}"))
     if not folders:
         fix = "run `define prepare python_docs` (no download) or `define prepare ptb`"
         yield Finding("corpora", "warning", f"none is prepared in {data}", fix)

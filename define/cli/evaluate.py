@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from define.data import corpora
+from define.data.text import corpora
 from define.errors import InputError
 from define.files import write_json
 
@@ -183,10 +183,11 @@ def _run_record(checkpoint: str) -> dict[str, Any] | None:
 
 
 def _caches(args: argparse.Namespace) -> "list[NeuralCache]":
-    from define.evaluation.neural_cache import NeuralCache, grid
+    from define.evaluation.neural_cache import LAMBDAS, THETAS, NeuralCache
 
     if args.neural_cache_search is not None:
-        return grid(args.neural_cache_search)
+        window = args.neural_cache_search
+        return [NeuralCache(window, theta, weight) for theta in THETAS for weight in LAMBDAS]
     if args.neural_cache is None:
         return []
     try:
@@ -240,7 +241,11 @@ def _score(
         found = neural_cache.evaluate(*arguments, caches, *how)
         best = min(found, key=lambda cache: found[cache].nll)
         scores[split] = found[best].to_json()
-        more |= best.settings()
+        more |= {
+            "neural_cache_window": best.window,
+            "neural_cache_theta": best.theta,
+            "neural_cache_lambda": best.weight,
+        }
         caches = [best]
     if caches:
         protocol = neural_cache.protocol_with_cache(model, protocol, caches[0].window)

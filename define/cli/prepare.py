@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from define.data.corpora import REGISTRY, Corpus
-from define.data.pairs import PAIRS, PairCorpus
-from define.data.prepare import prepare
-from define.data.prepare_pairs import prepare_pairs
+from define.data.parallel.pairs import PAIRS, PairCorpus
+from define.data.parallel.prepare import prepare_pairs
+from define.data.text.corpora import REGISTRY, Corpus
+from define.data.text.prepare import prepare
 from define.errors import InputError
 
 DESCRIPTION = """\

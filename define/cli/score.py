@@ -129,7 +129,7 @@ def _targets(args: argparse.Namespace) -> tuple[str, list[Target]]:
         if args.set or not args.language:
             raise InputError("--reference goes with --language CODE and without --set")
         return args.language, [Target(Path(args.reference).stem, _read(args.reference))]
-    from define.data import pairs
+    from define.data.parallel import pairs
 
     if args.language:
         raise InputError(f"--language {args.language} goes with --reference; the corpus knows its")

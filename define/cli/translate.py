@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """Translates. Raises InputError for a checkpoint, a corpus or text that cannot be used."""
     import torch
 
-    from define.data import pairs
+    from define.data.parallel import pairs
     from define.evaluation.decodings import Decoding
     from define.train import decoding
 

@@ -1,4 +1,4 @@
-"""The text files of a corpus: found in a folder, an archive or on the network, and checked."""
+"""Published text files: found in a folder, in an archive or on the network, and checked."""
 
 import gzip
 import io
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO
 
 from define.data import checksums
-from define.data.corpora import CorpusSpec
 from define.data.download import download as download_file
 from define.errors import InputError
 
@@ -27,16 +26,16 @@ class PublishedFile:
     mirrors: tuple[str, ...]
     """URL prefixes, in the order in which they are tried."""
     checksums: tuple[str, ...] = ()
-    """Accepted ones ("algorithm:digits"); empty where none is known: then any file will do."""
+    """Accepted ones ("algorithm:digits"), the published one first; any file will do if empty."""
     gzip_checksum: str | None = None
     """Of `<name>.gz`, if that is what the network has; in a folder, both are accepted."""
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text file, plain or gzipped, or one in an archive, whose lines can be read more than once.
+    """A text file, plain or gzipped, or one in an archive, whose lines can be read repeatedly.
 
-    What is compressed is read from there: nothing is unpacked that could be left half-written.
+    Compressed text is read from its archive: nothing is unpacked that could be left half-written.
     """
 
     path: Path
@@ -99,77 +98,65 @@ class TextFile:
 
 
 @dataclass(frozen=True)
-class Side:
-    """One language of a parallel text: a published file, or one in a published archive."""
+class Places:
+    """Where the published files of a corpus are looked for.
 
-    file: str
-    member: str | None = None
-
-    def text(self, found: Mapping[str, TextFile]) -> TextFile:
-        """The text, in the files that `find_published` found."""
-        return TextFile(found[self.file].path, self.member)
-
-
-@dataclass(frozen=True)
-class Parallel:
-    """Two texts whose lines correspond."""
-
-    source: Side
-    target: Side
-    sgml: bool = False
-    """Whether the sentences are the segments of SGML files."""
-
-
-def find(
-    spec: CorpusSpec, source: str | Path | None, download: bool, cache: Path, quiet: bool
-) -> dict[str, TextFile]:
-    """The text file of each split, from the folder `source`, or else downloaded into `cache`.
-
-    Raises:
-        InputError: a file is missing, cannot be downloaded, or is in an archive that is not the
-            published one.
+    Attributes:
+        name: of the corpus; a subfolder `name` of `source` is searched too.
+        source: a folder; None for the cache and the network.
+        download: whether the network may be used when there is no `source`.
+        cache: folder of the downloaded files.
+        note: what the user can do when a download fails.
+        quiet: no progress bars.
     """
-    if source is None and download:
-        return _download(spec, cache, quiet)
-    folders = _folders(spec.name, source, cache)
-    for folder in folders:
-        if all((folder / file).is_file() for file in spec.files.values()):
-            return {split: TextFile(folder / file) for split, file in spec.files.items()}
-        if spec.archive and (folder / spec.archive.name).is_file():
-            return _members(spec, folder / spec.archive.name)
-    wanted = ", ".join(spec.files.values()) + (f" or {spec.archive.name}" if spec.archive else "")
-    raise _missing(wanted, spec.name, source, cache)
 
+    name: str
+    source: str | Path | None
+    download: bool
+    cache: Path
+    note: str = ""
+    quiet: bool = False
 
-def find_published(
-    files: Iterable[PublishedFile],
-    folder: str,
-    source: str | Path | None,
-    download: bool,
-    cache: Path,
-    note: str = "",
-    quiet: bool = False,
-) -> dict[str, TextFile]:
-    """Every file, by name, from `source`, its subfolder `folder`, or `cache`, or else downloaded.
+    @property
+    def folders(self) -> list[Path]:
+        if self.source is None:
+            return [self.cache]
+        return [Path(self.source), Path(self.source, self.name)]
 
-    Args:
-        note: what else the user can do when a download fails.
-    Raises:
-        InputError: a file is missing or cannot be downloaded.
-    """
-    found = {}
-    for file in files:
-        names = [file.name, f"{file.name}.gz"] if file.gzip_checksum else [file.name]
-        places = [place / name for place in _folders(folder, source, cache) for name in names]
-        path = next((place for place in places if place.is_file()), None)
-        if source is None and download:
-            # Whether a file in the cache will do, its checksum decides.
-            checksum = file.gzip_checksum or next(iter(file.checksums), None)
-            path = download_file(names[-1], checksum, file.mirrors, cache, note, quiet)
-        if path is None:
-            raise _missing(" or ".join(names), folder, source, cache)
-        found[file.name] = TextFile(path)
-    return found
+    def find(self, files: Iterable[PublishedFile], wanted: str = "") -> dict[str, TextFile]:
+        """Name -> file, downloaded if need be.
+
+        Args:
+            wanted: for the message, what could be there instead of these files.
+        Raises:
+            InputError: a file is missing or cannot be downloaded.
+        """
+        found = {}
+        for file in files:
+            names = [file.name, f"{file.name}.gz"] if file.gzip_checksum else [file.name]
+            if self.source is None and self.download:
+                # The checksum decides whether a file in the cache will do.
+                checksum = file.gzip_checksum or next(iter(file.checksums), None)
+                arguments = file.mirrors, self.cache, self.note, self.quiet
+                found[file.name] = TextFile(download_file(names[-1], checksum, *arguments))
+                continue
+            paths = [folder / name for folder in self.folders for name in names]
+            path = next((path for path in paths if path.is_file()), None)
+            if path is None:
+                raise self._missing(" or ".join(filter(None, [wanted, *names])))
+            found[file.name] = TextFile(path)
+        return found
+
+    def _missing(self, wanted: str) -> InputError:
+        if self.source is None:
+            return InputError(
+                f"{self.cache} does not hold {wanted}, and downloads are switched off; name a "
+                "folder that does with --source or drop --no-download."
+            )
+        return InputError(
+            f"Neither {self.source} nor its subfolder {self.name} holds {wanted}; name the folder "
+            "that does with --source, or name none (and unset DEFINE_DATA_SOURCE) to download."
+        )
 
 
 def check(accepted: Mapping[str, tuple[str, ...]], files: Mapping[str, TextFile]) -> dict[str, str]:
@@ -198,47 +185,12 @@ def check(accepted: Mapping[str, tuple[str, ...]], files: Mapping[str, TextFile]
     return digests
 
 
-def may_be(sha256_digest: str, accepted: tuple[str, ...]) -> bool:
-    """Whether a file with this SHA-256 can have one of the accepted checksums."""
-    others = any(not checksum.startswith("sha256:") for checksum in accepted)
-    return not accepted or others or f"sha256:{sha256_digest}" in accepted
-
-
-def _folders(name: str, source: str | Path | None, cache: Path) -> list[Path]:
-    return [cache] if source is None else [Path(source), Path(source, name)]
-
-
-def _missing(wanted: str, name: str, source: str | Path | None, cache: Path) -> InputError:
-    if source is None:
-        return InputError(
-            f"{cache} does not hold {wanted}, and downloads are switched off; name a folder that "
-            "does with --source or drop --no-download."
-        )
-    return InputError(
-        f"Neither {source} nor its subfolder {name} holds {wanted}; name the folder that does "
-        "with --source, or name none (and unset DEFINE_DATA_SOURCE) to download."
+def made_from(meta: Mapping[str, Mapping], accepted: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a corpus with this meta.json was made from texts with accepted checksums."""
+    digests = meta.get("source_sha256", {})
+    return digests.keys() == accepted.keys() and all(
+        not checksums
+        or f"sha256:{digests[name]}" in checksums
+        or any(not checksum.startswith("sha256:") for checksum in checksums)
+        for name, checksums in accepted.items()
     )
-
-
-def _download(spec: CorpusSpec, cache: Path, quiet: bool) -> dict[str, TextFile]:
-    def fetch(name: str, checksum: str) -> Path:
-        return download_file(name, checksum, spec.mirrors, cache, spec.download_note, quiet)
-
-    if spec.archive:
-        return _members(spec, fetch(spec.archive.name, spec.archive.checksum))
-    return {
-        split: TextFile(fetch(file, spec.checksums[file][0])) for split, file in spec.files.items()
-    }
-
-
-def _members(spec: CorpusSpec, archive: Path) -> dict[str, TextFile]:
-    found = checksums.like(archive, spec.archive.checksum)
-    if found != spec.archive.checksum:
-        raise InputError(
-            f"{archive} is not the published archive: expected {spec.archive.checksum}, found "
-            f"{found}; replace it with an unchanged copy."
-        )
-    return {
-        split: TextFile(archive, f"{spec.archive.folder}/{file}")
-        for split, file in spec.files.items()
-    }

@@ -1,10 +1,11 @@
 """How a trained model translates: the settings of a beam search."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from define.errors import InputError
+from define.evaluation import settings
+from define.evaluation.settings import check_fields
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,8 @@ class Decoding:
     average: int = 0
 
     def __post_init__(self) -> None:
-        wanted = {int: "a whole number", float: "a number", bool: "true or false"}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if type(value) is not field.type and not (field.type is float and type(value) is int):
-                raise InputError(f"{field.name} = {value!r} must be {wanted[field.type]}")
-        for name, least in (
-            *(("beam", 1), ("max_len_a", 0), ("max_len_b", 1), ("max_tokens", 1)),
-            ("average", 0),
-        ):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} = {getattr(self, name)} must be at least {least}")
+        least = {"beam": 1, "max_len_a": 0, "max_len_b": 1, "max_tokens": 1, "average": 0}
+        check_fields(self, least)
 
     def settings(self) -> dict[str, Any]:
         """All of it, plain."""
@@ -50,28 +42,5 @@ class Decoding:
 
 
 def parse(section: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Decoding]:
-    """The translations of a config's `run.translations`, the headline first.
-
-    Args:
-        section: name -> fields of `Decoding`; empty for {"beam_5": {}}.
-    Raises:
-        InputError: an unknown field, or a bad value.
-    """
-    known = [field.name for field in fields(Decoding)]
-    found = {}
-    for name, settings in (section or {"beam_5": {}}).items():
-        settings = {} if settings is None else settings
-        if not isinstance(settings, Mapping):
-            raise InputError(
-                f"run.translations.{name} = {settings!r} must be settings such as {{beam: 5}}"
-            )
-        for key in settings:
-            if key not in known:
-                raise InputError(
-                    f"run.translations.{name}.{key} is unknown; take some of {', '.join(known)}"
-                )
-        try:
-            found[name] = Decoding(**settings)
-        except InputError as error:
-            raise InputError(f"run.translations.{name}: {error}") from None
-    return found
+    """The translations of a config's `run.translations`; see `define.evaluation.settings.parse`."""
+    return settings.parse(section, Decoding, "run.translations", default="beam_5")

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from define.core.language_model import LanguageModelOutput
-from define.data.streams import PAD_TARGET, SlidingWindows, Streams, bptt_lengths
+from define.core.outputs import IGNORED
+from define.data.text.streams import SlidingWindows, Streams, bptt_lengths
 from define.evaluation.protocols import Protocol, applied
 
 
@@ -56,7 +57,7 @@ def evaluate(
     scored = 0
     with applied(model, protocol):
         for _, targets, output in outputs(model, tokens, eos, batch_size, protocol, quiet):
-            where = targets != PAD_TARGET
+            where = targets != IGNORED
             nll = model.output.nll(output.features[where], targets[where])
             total += nll.sum(dtype=torch.float64)
             scored += len(nll)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from define.core.transformer_xl import Lengths
 from define.errors import InputError
+from define.evaluation import settings
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,8 @@ class Protocol:
     burn_in: int | None = None
 
     def __post_init__(self):
-        for name, value in asdict(self).items():
-            kind = bool if name == "same_length" else int
-            if type(value) is not kind and (value is not None or name == "window"):
-                wanted = "true or false" if kind is bool else "a whole number"
-                raise InputError(f"protocol: {name} = {value!r} must be {wanted}")
-        for name, least in (("window", 1), ("memory_length", 0), ("context", 0), ("burn_in", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"protocol: {name} = {value} must be at least {least}")
+        least = {"window": 1, "memory_length": 0, "context": 0, "burn_in": 0}
+        settings.check_fields(self, least, "protocol: ")
         if self.context is not None:
             for name in ("memory_length", "same_length", "burn_in"):
                 if getattr(self, name) is not None:
@@ -106,17 +100,17 @@ class Protocol:
 
     def settings_of(self, model: nn.Module) -> dict[str, int | bool | None]:
         """All that decides the result for this model, as plain values for a record."""
-        settings: dict[str, int | bool | None] = {"window": self.window}
+        values: dict[str, int | bool | None] = {"window": self.window}
         lengths = self.lengths_of(model)
         if self.context is not None:
-            settings["context"] = self.context
+            values["context"] = self.context
         elif lengths is not None:
-            settings |= {"memory_length": lengths.memory, "same_length": lengths.same_length}
+            values |= {"memory_length": lengths.memory, "same_length": lengths.same_length}
         if lengths is not None:
-            settings["clamp_length"] = lengths.clamp if lengths.clamp > 0 else None
+            values["clamp_length"] = lengths.clamp if lengths.clamp > 0 else None
         if self.context is None:
-            settings["burn_in"] = self.burn_in_of(model)
-        return settings
+            values["burn_in"] = self.burn_in_of(model)
+        return values
 
 
 def _ceil_div(a: int, b: int) -> int:
@@ -145,31 +139,8 @@ def built_in(name: str, bptt: int) -> Protocol:
 
 
 def parse(section: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Protocol]:
-    """The protocols of a config's `run.protocols`, the headline first.
-
-    Args:
-        section: name -> fields of `Protocol`; empty for {"carried": {}}.
-    Raises:
-        InputError: an unknown field, or a bad value.
-    """
-    known = [field.name for field in fields(Protocol)]
-    found = {}
-    for name, settings in (section or {"carried": {}}).items():
-        settings = {} if settings is None else settings
-        if not isinstance(settings, Mapping):
-            raise InputError(
-                f"run.protocols.{name} = {settings!r} must be settings such as {{window: 70}}"
-            )
-        for key in settings:
-            if key not in known:
-                raise InputError(
-                    f"run.protocols.{name}.{key} is unknown; take some of {', '.join(known)}"
-                )
-        try:
-            found[name] = Protocol(**settings)
-        except InputError as error:
-            raise InputError(f"run.protocols.{name}: {error}") from None
-    return found
+    """The protocols of a config's `run.protocols`; see `define.evaluation.settings.parse`."""
+    return settings.parse(section, Protocol, "run.protocols", default="carried")
 
 
 @contextmanager

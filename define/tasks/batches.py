@@ -7,7 +7,8 @@ import torch
 from fairseq.data import FairseqDataset
 from fairseq.data.iterators import CountingIterator, EpochBatchIterating
 
-from define.data.streams import PAD_TARGET, Streams
+from define.core.outputs import IGNORED
+from define.data.text.streams import Streams
 from define.errors import InputError
 
 
@@ -26,7 +27,7 @@ def collate(inputs_TB: np.ndarray, targets_TB: np.ndarray, first: bool) -> dict:
     return {
         "net_input": {"src_tokens": torch.from_numpy(inputs_TB)},
         "target": torch.from_numpy(targets_TB),
-        "ntokens": int((targets_TB != PAD_TARGET).sum()),
+        "ntokens": int((targets_TB != IGNORED).sum()),
         "nsentences": targets_TB.shape[1],
         "length": len(targets_TB),
         "first": first,

@@ -10,8 +10,8 @@ from fairseq.tasks import FairseqTask, register_task
 
 from define.core.state import State, detach, map_state
 from define.criterions.language_modeling import LanguageModelingCriterion
-from define.data import corpora
-from define.data.streams import Streams
+from define.data.text import corpora
+from define.data.text.streams import Streams
 from define.errors import InputError
 from define.optim import adam, sgd  # noqa: F401 - `--user-dir` imports models and tasks alone
 from define.optim.nt_asgd import FairseqNTASGD

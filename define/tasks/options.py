@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from define.data.streams import bptt_lengths
+from define.data.text.streams import bptt_lengths
 from define.errors import InputError
 from define.tasks.observer import AUTOCAST_HELP, check_autocast
 

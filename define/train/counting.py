@@ -10,8 +10,9 @@ from torch import nn
 from define.core.counting import count_parameters, without_values
 from define.core.registry import build_model, config_from
 from define.core.transformer import Outline, TransformerConfig
-from define.data import pairs, python_docs
-from define.data.corpora import get_spec
+from define.data.parallel import pairs
+from define.data.text import python_docs
+from define.data.text.corpora import get_spec
 from define.train.compose import compose, configs_folder
 
 Types = int | tuple[int, int]

@@ -18,8 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from define.core.registry import config_from
-from define.data.pairs import PairCorpus
-from define.data.subwords import Subwords
+from define.data.parallel.pairs import PairCorpus
+from define.data.parallel.subwords import Subwords
 from define.errors import InputError
 from define.evaluation import checkpoints
 from define.evaluation.decodings import Decoding

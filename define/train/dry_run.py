@@ -11,9 +11,10 @@ from torch import nn
 from define.core.outputs import projections, tables
 from define.core.transformer import Outline
 from define.core.transformer_xl import TransformerXLConfig
-from define.data import pairs
-from define.data.corpora import META, get_spec
-from define.data.pairs import PairCorpus
+from define.data.parallel import pairs
+from define.data.parallel.pairs import PairCorpus
+from define.data.prepared import META
+from define.data.text.corpora import get_spec
 from define.errors import InputError
 from define.train.counting import Types, build, corpus_types
 

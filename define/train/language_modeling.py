@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from define.core.counting import without_values
 from define.core.registry import build_model
 from define.criterions.options import require_penalties
-from define.data import corpora
-from define.data.corpora import Corpus
-from define.data.streams import Streams
+from define.data.text import corpora
+from define.data.text.corpora import Corpus
+from define.data.text.streams import Streams
 from define.errors import InputError
 from define.evaluation import checkpoints, protocols
 from define.evaluation.perplexity import evaluate, layout

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from define.data import pairs
-from define.data.pairs import PairCorpus
+from define.data.parallel import pairs
+from define.data.parallel.pairs import PairCorpus
 from define.errors import InputError
 from define.evaluation import bleu, decodings
 from define.evaluation.decodings import Decoding

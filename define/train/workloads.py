@@ -13,7 +13,8 @@ from types import ModuleType
 
 from omegaconf import DictConfig
 
-from define.data import corpora, pairs
+from define.data.parallel import pairs
+from define.data.text import corpora
 from define.train import language_modeling, translation
 
 Corpus = corpora.Corpus | pairs.PairCorpus

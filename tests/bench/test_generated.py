@@ -12,7 +12,7 @@ from define.bench.generated import (
     lengths,
     sentences,
 )
-from define.data import zipf
+from define.data.text import zipf
 
 
 def assert_follows_the_law(ranks: np.ndarray, types: int) -> None:

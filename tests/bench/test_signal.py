@@ -6,7 +6,7 @@ import pytest
 from fairseq.trainer import Trainer
 from omegaconf import OmegaConf
 
-from define.bench.generated import Text
+from define.bench.generated import GeneratedText
 from define.bench.harness import Updates
 from define.bench.signal import ACCEPTED, WARM_UP, accepted, breaches, measure, remarks
 from define.core.inputs import build_input
@@ -30,7 +30,7 @@ def smoke(experiment: str, *overrides: str):
 
 def untrained(experiment: str, *overrides: str) -> Trainer:
     config = smoke(experiment, "common.cpu=true", *overrides)
-    return Updates(config, Text(config, 1)).trainer
+    return Updates(config, GeneratedText(config, 1)).trainer
 
 
 SGD = ["optimizer=define_sgd", "optimizer.weight_decay=0", "optimization.lr=[3.0]"]

@@ -11,7 +11,7 @@ from define.bench.generated import dictionary, generated_corpus
 from define.bench.step import step
 from define.core.registry import build_model, config_from
 from define.core.state import detach
-from define.data import python_docs
+from define.data.text import python_docs
 from define.errors import InputError
 from define.models.transformer import DefineTransformer, DefineTransformerConfig
 from define.tasks.language_modeling import StreamLanguageModelingTask

@@ -8,7 +8,6 @@ import pytest
 from packaging.requirements import Requirement
 
 from define.cli import checks
-from define.data.prepare import prepare
 from define.results import published
 
 
@@ -231,22 +230,19 @@ def test_a_browser_is_no_need(monkeypatch, here, words):
     assert finding.status == "ok" and words in finding.detail
 
 
-def test_prepared_corpora(tmp_path):
+def test_prepared_corpora(corpus, tmp_path):
     (finding,) = checks.check_corpora(tmp_path)
     assert finding.status == "warning" and "define prepare" in finding.fix
 
-    prepare("python_docs", tmp_path / "python_docs", quiet=True)
+    shutil.copytree(corpus.folder, tmp_path / "ptb")
     (finding,) = checks.check_corpora(tmp_path)
     assert finding.status == "ok" and "checksums agree" in finding.detail
 
-    with open(tmp_path / "python_docs" / "test.npy", "r+b") as stream:
-        stream.seek(-1, 2)
-        last = stream.read(1)
-        stream.seek(-1, 2)
-        stream.write(bytes([last[0] ^ 1]))
+    with open(tmp_path / "ptb" / "test.npy", "ab") as stream:
+        stream.write(b"x")
     (finding,) = checks.check_corpora(tmp_path)
     assert finding.status == "broken"
-    assert "test.npy" in finding.detail and "define prepare python_docs" in finding.fix
+    assert "test.npy" in finding.detail and "define prepare ptb" in finding.fix
 
 
 def test_prepared_parallel_corpora(pair_corpus, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from define.cli.main import build_parser, main
-from define.data.pairs import PairCorpus
+from define.data.parallel.pairs import PairCorpus
 from define.evaluation.decodings import Decoding
 from define.train import decoding
 
@@ -165,7 +165,7 @@ BEST = "checkpoint_best.pt"
         (["none.pt"], "there is no checkpoint none.pt; train first, or name another"),
         (["text.txt"], "text.txt is not a readable checkpoint"),
         (["lstm.pt"], "lstm.pt holds a define_lstm; name a checkpoint of define_transformer"),
-        ([BEST, "--set", "newstest2014"], "has no evaluation set 'newstest2014'; choose one of"),
+        ([BEST, "--set", "newstest2014"], "named 'newstest2014'; choose one of"),
         ([BEST, "--data", "nowhere"], "There is no prepared corpus in nowhere"),
         ([BEST, "--data", "wide"], "does not fit dictionaries of 21 and 22 types; name the corpus"),
         ([BEST, "--data", "turned"], "translates xa to xb, but grammar is a corpus of xb to xa"),

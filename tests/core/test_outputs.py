@@ -20,7 +20,6 @@ from define.core.clusters import ClusteredEmbedding
 from define.core.counting import count_parameters
 from define.core.inputs import MAPS, InputOutputConfig, build_input
 from define.core.outputs import IGNORED, OutputLayer, build_output
-from define.data.streams import PAD_TARGET
 from define.errors import InputError
 
 V, CUTOFFS = 23, [5, 9, 10]
@@ -183,10 +182,6 @@ def test_ignored_targets_cost_nothing_and_give_no_gradient(output):
     layer.zero_grad()
     layer.nll_sum(features, torch.full((12,), IGNORED)).backward()
     assert all((p.grad == 0).all() for p in layer.parameters())
-
-
-def test_what_the_streams_leave_out_is_ignored():
-    assert IGNORED == PAD_TARGET
 
 
 @pytest.mark.parametrize("output", MAPS)

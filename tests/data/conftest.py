@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from define.data import corpora
-from define.data.pairs import PAIRS, EvaluationSet, PairSpec
+from define.data.parallel.pairs import PAIRS, EvaluationSet, PairSpec
+from define.data.text import corpora
 
 TOY_TEXT = {
     "toy.train.txt": "a b a c\n b  a \nc c d\n",

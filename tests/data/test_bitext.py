@@ -2,7 +2,7 @@
 
 import pytest
 
-from define.data.bitext import BadPair, Bitext, Pair, decode, read
+from define.data.parallel.bitext import BadPair, Bitext, Pair, decode, read
 from define.data.source import TextFile
 from define.errors import InputError
 

@@ -1,15 +1,12 @@
-"""What the registry says about each corpus, and WikiText-2 from its real files."""
+"""What is known about each corpus."""
 
 import hashlib
-import os
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from define.data.corpora import REGISTRY, SPLITS
-from define.data.pairs import PAIRS
-from define.data.prepare import prepare
+from define.data.parallel.pairs import PAIRS
+from define.data.parallel.subwords import KINDS
+from define.data.text.corpora import REGISTRY, SPLITS
 from define.train.compose import configs_folder
 
 
@@ -29,23 +26,59 @@ def test_specs_are_complete(spec):
         assert all(url.endswith("/") for url in spec.mirrors) and "--source" in spec.download_note
 
 
-def test_wikitext_103_is_the_published_one():
+def test_wikitext_103_and_the_synthetic_corpora_of_its_size():
     spec = REGISTRY["wikitext-103"]
     assert spec.archive.checksum == "md5:9ddaacaf6af0710eda8c456decff7832"
     assert spec.tokens == {"train": 103_227_021, "valid": 217_646, "test": 245_569}
     assert spec.lines == {"train": 1_801_350, "valid": 3_760, "test": 4_358}
     assert spec.types == 267_735
+    assert REGISTRY["zipf-103m"].tokens == spec.tokens
+    for name in ("zipf", "zipf-103m"):
+        synthetic = REGISTRY[name]
+        assert "Synthetic" in synthetic.title and "Synthetic" in synthetic.licence
+        lines = synthetic.generate()["train"]
+        assert (lines.tokens, lines.words) == (synthetic.tokens["train"], spec.types - 1)
 
 
-@pytest.mark.parametrize("name", ["zipf", "zipf-103m"])
-def test_the_synthetic_corpora_say_so_and_have_wikitext_103s_types(name):
-    spec = REGISTRY[name]
-    assert "Synthetic" in spec.title and "Synthetic" in spec.licence
-    assert spec.types == REGISTRY["wikitext-103"].types
-    lines = spec.generate()["train"]
-    assert (lines.tokens, lines.words) == (spec.tokens["train"], spec.types - 1)
-    assert lines.complete
-    assert REGISTRY["zipf-103m"].tokens == REGISTRY["wikitext-103"].tokens
+@pytest.mark.parametrize("spec", PAIRS.values(), ids=PAIRS)
+def test_parallel_specs_are_complete(spec):
+    assert spec.name not in REGISTRY and spec.source != spec.target
+    assert spec.subwords in KINDS
+    files = {file.name for file in spec.files}
+    texts = [*spec.training, *(entry.text for entry in spec.sets if entry.text)]
+    assert {side.file for text in texts for side in (text.source, text.target)} == files
+    assert bool(files) != bool(spec.generate)
+    by_name = {entry.name: entry for entry in spec.sets}
+    assert len(by_name) == len(spec.sets)
+    for entry in spec.sets:
+        assert entry.within is None or by_name[entry.within].sentences > entry.sentences
+        assert (entry.text is None) == (spec.generate is not None)
+    splits = {entry.split for entry in spec.sets} | ({"valid"} if spec.hold_out else set())
+    assert splits >= {"valid", "test"}
+
+
+def test_wmt_and_multi30k():
+    def sizes(name: str) -> list[tuple]:
+        return [(entry.name, entry.split, entry.sentences) for entry in PAIRS[name].sets]
+
+    assert sizes("wmt14-en-de") == [
+        ("newstest2014", "valid", 2_737),
+        ("newstest2017", "test", 3_004),
+        ("newstest2014_full", "full", 3_003),
+    ]
+    assert sizes("wmt14-en-de-fairseq") == [
+        ("newstest2014_full", "test", 3_003),
+        ("newstest2014", "test", 2_737),
+    ]
+    assert [text.source.member for text in PAIRS["wmt14-en-de"].training] == [
+        "commoncrawl.de-en.en",
+        "training/europarl-v7.de-en.en",
+        "training-parallel-nc-v11/news-commentary-v11.de-en.en",
+    ]
+    there, back = PAIRS["multi30k"], PAIRS["multi30k-de-en"]
+    assert (there.source, there.target) == (back.target, back.source)
+    assert there.files == back.files
+    assert [text.source for text in there.training] == [text.target for text in back.training]
 
 
 @pytest.mark.parametrize(
@@ -55,38 +88,3 @@ def test_data_configs_name_a_corpus(path):
     text = path.read_text(encoding="utf-8")
     assert path.stem in REGISTRY | PAIRS
     assert f"corpus: {path.stem}\n" in text and f"data: ${{data_root}}/{path.stem}\n" in text
-
-
-@pytest.fixture(scope="module")
-def wikitext_2(tmp_path_factory):
-    """WikiText-2, prepared, and the folder of its text files; or a skip."""
-    source = os.environ.get("DEFINE_DATA_SOURCE")
-    if not source:
-        pytest.skip("needs WikiText-2: set DEFINE_DATA_SOURCE to a folder with wikitext-2/")
-    output = tmp_path_factory.mktemp("data") / "wikitext-2"
-    return prepare("wikitext-2", output, source=source, quiet=True), Path(source, "wikitext-2")
-
-
-def test_wikitext_2_has_the_published_counts(wikitext_2):
-    corpus, _ = wikitext_2
-    lengths = {split: len(array) for split, array in corpus.tokens.items()}
-    assert lengths == {"train": 2_088_628, "valid": 217_646, "test": 245_569}
-    ends = {split: int((array == corpus.eos).sum()) for split, array in corpus.tokens.items()}
-    assert ends == {"train": 36_718, "valid": 3_760, "test": 4_358}
-    assert corpus.types == 33_278
-    counts = np.bincount(corpus.tokens["train"])
-    assert counts.tolist() == corpus.vocabulary.counts
-    assert (np.diff(counts) <= 0).all()
-
-
-def test_empty_lines_of_wikitext_2_are_tokens_too(wikitext_2):
-    corpus, source = wikitext_2
-    lines = (source / "wiki.valid.tokens").read_text(encoding="utf-8").split("\n")[:-1]
-    text = [word for line in lines for word in [*line.split(), "<eos>"]]
-    assert [corpus.vocabulary.types[i] for i in corpus.tokens["valid"]] == text
-    assert sum(not line.strip() for line in lines) == 1_299
-    # What the download note says about rows whose blank lines were emptied.
-    rows = [line + "\n" if line.strip() else "" for line in lines]
-    again = "".join(row or " \n" for row in rows).encode()
-    digest = hashlib.sha256(again).hexdigest()
-    assert (f"sha256:{digest}",) == REGISTRY["wikitext-2"].checksums["wiki.valid.tokens"]

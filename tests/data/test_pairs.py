@@ -1,62 +1,12 @@
-"""The registered parallel corpora hang together; prepared ones open checked."""
+"""A prepared parallel corpus, opened and checked."""
 
 import json
 
 import pytest
 
-from define.data import pairs
-from define.data.corpora import REGISTRY
-from define.data.pairs import PAIRS, get_pairs, load
-from define.data.prepare_pairs import prepare_pairs
-from define.data.subwords import KINDS
+from define.data.parallel.pairs import get_pairs, load
+from define.data.parallel.prepare import prepare_pairs
 from define.errors import InputError
-
-
-@pytest.mark.parametrize("spec", PAIRS.values(), ids=PAIRS)
-def test_a_corpus_hangs_together(spec):
-    assert spec.name not in REGISTRY
-    assert spec.source != spec.target
-    assert spec.subwords in KINDS
-    files = {file.name for file in spec.files}
-    texts = [*spec.training, *(entry.text for entry in spec.sets if entry.text)]
-    assert {side.file for text in texts for side in (text.source, text.target)} == files
-    assert bool(files) != bool(spec.generate)
-    by_name = {entry.name: entry for entry in spec.sets}
-    assert len(by_name) == len(spec.sets)
-    for entry in spec.sets:
-        assert entry.within is None or by_name[entry.within].sentences > entry.sentences
-        assert (entry.text is None) == (spec.generate is not None)
-    splits = {entry.split for entry in spec.sets} | ({"valid"} if spec.hold_out else set())
-    assert splits >= {"valid", "test"}
-
-
-def test_the_reverse_direction_has_the_same_files():
-    there, back = PAIRS["multi30k"], PAIRS["multi30k-de-en"]
-    assert (there.source, there.target) == (back.target, back.source)
-    assert there.files == back.files
-    assert [text.source for text in there.training] == [text.target for text in back.training]
-
-
-def test_wmt_sizes():
-    sizes = {entry.name: (entry.split, entry.sentences) for entry in PAIRS["wmt14-en-de"].sets}
-    assert sizes == {
-        "newstest2014": ("valid", 2_737),
-        "newstest2017": ("test", 3_004),
-        "newstest2014_full": ("full", 3_003),
-    }
-    training = [side.source.member for side in PAIRS["wmt14-en-de"].training]
-    assert training == [
-        "commoncrawl.de-en.en",
-        "training/europarl-v7.de-en.en",
-        "training-parallel-nc-v11/news-commentary-v11.de-en.en",
-    ]
-    test_set = next(iter(PAIRS["wmt14-en-de-fairseq"].sets))
-    assert (test_set.name, test_set.split) == ("newstest2014_full", "test")
-
-
-def test_unknown_corpus():
-    with pytest.raises(InputError, match=r"no parallel corpus 'wmt15'; choose one of multi30k, "):
-        get_pairs("wmt15")
 
 
 @pytest.fixture
@@ -67,23 +17,19 @@ def corpus(register_pairs, tmp_path):
     return prepare_pairs("odd", tmp_path / "odd", quiet=True)
 
 
-def test_texts_of_evaluation_sets(corpus):
+def test_texts_and_subwords(corpus):
     assert [entry["set"] for entry in corpus.sets] == ["odd_valid", "odd_test"]
     assert corpus.source_text("odd_test") == ["a3 b\rc", "a4 b\rc"]
     assert corpus.reference("odd_test") == ["ä3\u2028 o", "ä4\u2028 o"]
-    with pytest.raises(InputError, match="no evaluation set 'test'; choose one of odd_valid, odd"):
-        corpus.reference("test")
-
-
-def test_the_model_speaks_the_target_language(corpus):
-    assert corpus.subwords().language == "xb"
-    assert corpus.subwords("xa").language == "xa"
+    assert corpus.subwords().language == "xb" and corpus.subwords("xa").language == "xa"
     assert corpus.subwords().decode(corpus.subwords().encode("ä1 b")) == "ä1 b"
+    with pytest.raises(InputError, match="odd named 'test'; choose one of odd_valid, odd_test"):
+        corpus.reference("test")
+    with pytest.raises(InputError, match=r"no parallel corpus 'wmt15'; choose one of multi30k, "):
+        get_pairs("wmt15")
 
 
-@pytest.mark.parametrize(
-    "name", ["references/odd_test.xb", "train.xa-xb.xa.bin", "subwords.model", "dict.xb.txt"]
-)
+@pytest.mark.parametrize("name", ["references/odd_test.xb", "train.xa-xb.xa.bin", "dict.xb.txt"])
 def test_load_notices_changes(corpus, name):
     content = (corpus.folder / name).read_bytes()
     (corpus.folder / name).write_bytes(content[:-1] + b"?")
@@ -94,13 +40,8 @@ def test_load_notices_changes(corpus, name):
         load(corpus.folder)
 
 
-def test_load_needs_a_parallel_corpus(corpus, tmp_path):
-    meta = json.loads((corpus.folder / "meta.json").read_text(encoding="utf-8"))
-    for wrong in ("[]", "{}", "{", json.dumps({"sha256": {}, "name": "odd"})):
-        (corpus.folder / "meta.json").write_text(wrong, encoding="utf-8")
-        with pytest.raises(InputError, match="meta.json is not readable"):
-            load(corpus.folder)
-    assert meta["types"] == corpus.types and meta["source_types"] == corpus.source_types
-    assert pairs.REFERENCES == "references"
-    with pytest.raises(InputError, match="`define prepare multi30k "):
-        load(tmp_path / "multi30k")
+@pytest.mark.parametrize("wrong", ["[]", "{}", "{", json.dumps({"sha256": {}, "name": "odd"})])
+def test_load_needs_a_parallel_corpus(corpus, wrong):
+    (corpus.folder / "meta.json").write_text(wrong, encoding="utf-8")
+    with pytest.raises(InputError, match="meta.json is not readable"):
+        load(corpus.folder)

@@ -1,24 +1,30 @@
-"""Preparation from a folder: counts, checksums, whole or nothing."""
+"""Preparation from a folder or an archive: counts, checksums, whole or nothing."""
 
 import hashlib
 import itertools
 import json
+import os
 import tracemalloc
 
 import numpy as np
 import pytest
 
-from define.data import corpora
-from define.data import prepare as prepare_module
-from define.data import vocabulary as vocabulary_module
-from define.data.corpora import load
-from define.data.prepare import prepare
-from define.data.vocabulary import Vocabulary
+from define.data import prepared
+from define.data.source import TextFile
+from define.data.text import prepare as prepare_module
+from define.data.text import vocabulary as vocabulary_module
+from define.data.text.corpora import REGISTRY, Archive, load
+from define.data.text.prepare import prepare
+from define.data.text.vocabulary import Vocabulary
 from define.errors import InputError
 
 
-def names(folder):
+def names(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def checksum(content: bytes, algorithm: str) -> str:
+    return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
 
 
 def test_toy_corpus_by_hand(toy, toy_source, tmp_path):
@@ -36,35 +42,71 @@ def test_toy_corpus_by_hand(toy, toy_source, tmp_path):
     assert names(corpus.folder) == ["dict.txt", "meta.json", "test.npy", "train.npy", "valid.npy"]
 
 
-def test_ptb_has_the_published_counts(ptb_source, tmp_path):
-    corpus = prepare("ptb", tmp_path / "ptb", source=ptb_source, quiet=True)
-    lengths = {split: len(array) for split, array in corpus.tokens.items()}
-    assert lengths == {"train": 929_589, "valid": 73_760, "test": 82_430}
-    assert corpus.types == 10_000
-    assert corpus.vocabulary.types[:4] == ["the", "<unk>", "<eos>", "N"]
-    assert int((corpus.tokens["train"] == corpus.eos).sum()) == 42_068
-    assert max(int(array.max()) for array in corpus.tokens.values()) == 9_999
-    with open(ptb_source / "ptb" / "ptb.test.txt", encoding="utf-8") as stream:
+# Split -> lines of the text file.
+LINES = {
+    "ptb": {"train": 42_068, "valid": 3_370, "test": 3_761},
+    "wikitext-2": {"train": 36_718, "valid": 3_760, "test": 4_358},
+}
+# What the published runs were trained on.
+PREPARED = {
+    "ptb": {
+        "dict.txt": "a5eb27b6cd9e3ae7a6b0efe81664e8446e057cf371e447430a4441c74cb2d578",
+        "test.npy": "6cc95d728c8f870112344d8924750f61da4b079dcfdbe55dba68fbd947652a02",
+        "train.npy": "c40a044d75bd46bc1cb9fdbb9e08fece499b1bfc5495a0783a4cca71bdb25f3f",
+        "valid.npy": "7f98721a7d9b0486062d3bd0ba1c4a89a0c0724cacdc5694e21f0236b4872ea7",
+    },
+    "wikitext-2": {
+        "dict.txt": "4adec6e27fc0be36bfe4c54fc2b4e6669d0f720cd2039a2d73f389635c7f88b1",
+        "test.npy": "3a31e5e4ff6eabd349f213125ddb8b98df4cfa8fdcc6e54c558054f74326b728",
+        "train.npy": "7453dbe22b34cc3bc6fec8206afa5b40b5ef9a5f962d3879c51ea09d47d8fbc4",
+        "valid.npy": "3abcfc9bfc624069f13b79fe34c807111cb95b47282c6a6a17c5026c72006951",
+    },
+}
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_the_published_texts(name, tmp_path):
+    source = os.environ.get("DEFINE_DATA_SOURCE")
+    if not source:
+        pytest.skip("needs the text files: set DEFINE_DATA_SOURCE to a folder with ptb/, ...")
+    corpus = prepare(name, tmp_path / name, source=source, quiet=True)
+    spec = REGISTRY[name]
+    assert {split: len(array) for split, array in corpus.tokens.items()} == spec.tokens
+    ends = {split: int((array == corpus.eos).sum()) for split, array in corpus.tokens.items()}
+    assert ends == LINES[name]
+    assert corpus.types == spec.types
+    counts = np.bincount(corpus.tokens["train"])
+    assert counts.tolist() == corpus.vocabulary.counts and (np.diff(counts) <= 0).all()
+    with open(f"{source}/{name}/{spec.files['valid']}", encoding="utf-8", newline="\n") as stream:
         text = [word for line in stream for word in [*line.split(), "<eos>"]]
-    assert [corpus.vocabulary.types[i] for i in corpus.tokens["test"]] == text
+    assert [corpus.vocabulary.types[i] for i in corpus.tokens["valid"]] == text
+    assert corpus.meta["sha256"] == PREPARED[name]
 
 
-def test_files_may_lie_in_a_subfolder_named_like_the_corpus(toy, toy_source, tmp_path):
-    (tmp_path / "all").mkdir()
-    toy_source.rename(tmp_path / "all" / "toy")
-    assert prepare("toy", tmp_path / "toy", source=tmp_path / "all").types == 5
-
-
-def test_a_second_call_returns_at_once(toy, toy_source, tmp_path, monkeypatch):
+def test_an_intact_corpus_is_kept(toy, toy_source, tmp_path):
     first = prepare("toy", tmp_path / "toy", source=toy_source)
     stamps = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
-    with monkeypatch.context() as patch:
-        patch.setattr(prepare_module, "_write", None)
-        again = prepare("toy", tmp_path / "toy", source=tmp_path / "nowhere")
-    assert again.meta == first.meta
+    assert prepare("toy", tmp_path / "toy", source=tmp_path / "nowhere").meta == first.meta
     assert stamps == {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
     prepare("toy", tmp_path / "toy", source=toy_source, force=True)
     assert stamps != {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tokens": {"train": 13}},
+        {"types": 6},
+        {"checksums": {f"toy.{split}.txt": ("sha256:0",) for split in ("train", "valid", "test")}},
+    ],
+)
+def test_what_does_not_fit_the_registry_is_prepared_again(
+    toy, change_toy, toy_source, tmp_path, fields
+):
+    prepare("toy", tmp_path / "toy", source=toy_source)
+    change_toy(**fields)
+    with pytest.raises(InputError, match="published"):
+        prepare("toy", tmp_path / "toy", source=toy_source)
 
 
 @pytest.mark.parametrize("name", ["train.npy", "dict.txt", "meta.json"])
@@ -83,119 +125,145 @@ def test_damaged_output_is_refused_by_load_and_mended_by_prepare(
     assert names(tmp_path) == ["source", "toy"]
 
 
-def test_load_compares_the_counts(toy, toy_source, tmp_path):
-    folder = prepare("toy", tmp_path / "toy", source=toy_source).folder
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    for field, wrong in (("types", 6), ("eos", 0), ("tokens", {**meta["tokens"], "train": 13})):
-        (folder / "meta.json").write_text(json.dumps(meta | {field: wrong}), encoding="utf-8")
-        with pytest.raises(InputError, match="holds .* but meta.json says"):
-            load(folder)
-
-
-def test_load_without_a_corpus_names_the_fix(tmp_path):
-    with pytest.raises(InputError, match="`define prepare ptb "):
-        load(tmp_path / "ptb")
-
-
-def test_corrupted_source_leaves_nothing(toy, toy_source, tmp_path):
-    file = toy_source / "toy.valid.txt"
-    file.write_bytes(b"a c\n")
-    with pytest.raises(InputError) as raised:
-        prepare("toy", tmp_path / "data" / "toy", source=toy_source)
-    message = str(raised.value)
-    assert str(file) in message
-    assert toy.checksums["toy.valid.txt"][0] in message
-    assert hashlib.sha256(b"a c\n").hexdigest() in message
-    assert message.count(". ") == 0
-    assert not (tmp_path / "data").exists()
-
-
 @pytest.mark.parametrize(
-    "fields", [{"tokens": {"train": 13}}, {"types": 6}, {"lines": {"test": 3}}]
+    ("fields", "what"),
+    [
+        ({"tokens": {"train": 13}}, "12 train tokens were counted but 13"),
+        ({"types": 6}, "5 types were counted but 6"),
+        ({"lines": {"test": 3}}, "2 test lines were counted but 3"),
+    ],
 )
-def test_wrong_counts_leave_nothing(toy, change_toy, toy_source, tmp_path, fields):
+def test_wrong_counts_leave_nothing(toy, change_toy, toy_source, tmp_path, fields, what):
     change_toy(**fields)
-    with pytest.raises(InputError, match="published"):
+    with pytest.raises(InputError, match=what):
         prepare("toy", tmp_path / "data" / "toy", source=toy_source)
     assert names(tmp_path / "data") == []
 
 
-@pytest.mark.parametrize("failing", ["encode", "save"])
+@pytest.mark.parametrize("failing", ["encode", "save", "rename"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_interrupted_preparation_leaves_nothing(
+def test_an_interrupted_preparation_leaves_what_was_there(
     toy, toy_source, tmp_path, monkeypatch, failing, error
 ):
-    def fail(*_):
-        raise error
+    rename = os.rename
+
+    def fail(*arguments):
+        if failing != "rename" or str(arguments[0]).endswith("built"):
+            raise error
+        rename(*arguments)
 
     output = tmp_path / "data" / "toy"
-    with monkeypatch.context() as patch:
-        patch.setattr(Vocabulary, failing, fail)
-        with pytest.raises(error):
-            prepare("toy", output, source=toy_source)
-    assert names(tmp_path / "data") == []
-
-    prepare("toy", output, source=toy_source)
-    with monkeypatch.context() as patch:
-        patch.setattr(Vocabulary, failing, fail)
-        with pytest.raises(error):
-            prepare("toy", output, source=toy_source, force=True)
-    assert names(tmp_path / "data") == ["toy"]
-    assert load(output).types == 5
-
-
-def test_failed_exchange_keeps_the_old_corpus(toy, toy_source, tmp_path, monkeypatch):
-    output = prepare("toy", tmp_path / "data" / "toy", source=toy_source).folder
-    rename = prepare_module.os.rename
-
-    def fail(old, new):
-        if str(old).endswith("built"):
-            raise KeyboardInterrupt
-        rename(old, new)
-
-    monkeypatch.setattr(prepare_module.os, "rename", fail)
-    with pytest.raises(KeyboardInterrupt):
-        prepare("toy", output, source=toy_source, force=True)
-    assert names(tmp_path / "data") == ["toy"]
+    for expected in ([], ["toy"]):
+        with monkeypatch.context() as patch:
+            patch.setattr(prepared.os if failing == "rename" else Vocabulary, failing, fail)
+            with pytest.raises(error):
+                prepare("toy", output, source=toy_source, force=True)
+        assert names(tmp_path / "data") == expected
+        prepare("toy", output, source=toy_source)
     assert load(output).types == 5
 
 
 def test_a_folder_with_other_things_is_never_replaced(toy, toy_source, tmp_path):
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="thesis.tex"):
-        prepare("toy", tmp_path / "toy", source=toy_source, force=True)
-    with pytest.raises(InputError, match="is a file"):
-        prepare("toy", tmp_path / "toy" / "thesis.tex", source=toy_source)
+    for output, named in (("toy", "thesis.tex"), ("toy/thesis.tex", "is a file")):
+        with pytest.raises(InputError, match=named):
+            prepare("toy", tmp_path / output, source=toy_source, force=True)
+    with pytest.raises(InputError, match="could not be prepared"):
+        prepare("toy", tmp_path / "toy" / "thesis.tex" / "toy", source=toy_source)
     assert (tmp_path / "toy" / "thesis.tex").read_text() == "years of work"
 
 
-def test_output_that_cannot_be_made_is_one_sentence(toy, toy_source, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="could not be prepared"):
-        prepare("toy", tmp_path / "file" / "toy", source=toy_source)
-
-
-def test_missing_source_names_both_places(toy, tmp_path):
+def test_missing_sources(toy, tmp_path):
     with pytest.raises(InputError, match=r"toy.train.txt.*--source"):
         prepare("toy", tmp_path / "toy", source=tmp_path)
     with pytest.raises(InputError, match=r"toy.train.txt.*switched off"):
         prepare("toy", tmp_path / "toy", download=False)
     with pytest.raises(InputError, match=r"'penn'; choose one of ptb"):
         prepare("penn", tmp_path / "penn")
+    with pytest.raises(InputError, match="`define prepare ptb "):
+        load(tmp_path / "ptb")
     assert names(tmp_path) == []
 
 
-def test_only_newlines_end_lines(toy, change_toy, toy_source, tmp_path):
-    text = "a\rb c\r\nd\u2028a\n"
-    (toy_source / "toy.train.txt").write_bytes(text.encode())
-    checksums = {
-        **toy.checksums,
-        "toy.train.txt": ("sha256:" + hashlib.sha256(text.encode()).hexdigest(),),
-    }
-    change_toy(checksums=checksums, lines={}, tokens={}, types=None)
+@pytest.mark.parametrize("subfolder", [".", "toy"])
+@pytest.mark.parametrize("archive", [False, True])
+def test_texts_may_lie_in_a_subfolder_and_in_an_archive(
+    toy_source, toy_zip, tmp_path, subfolder, archive
+):
+    expected = prepare("toy", tmp_path / "plain" / "toy", source=toy_source)
+    folder = tmp_path / "all" / subfolder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "toy.zip").write_bytes(toy_zip if archive else b"text files are preferred to it")
+    if not archive:
+        for path in toy_source.iterdir():
+            path.rename(folder / path.name)
+    corpus = prepare("toy", tmp_path / "data" / "toy", source=tmp_path / "all")
+    assert corpus.meta == expected.meta and names(tmp_path / "data") == ["toy"]
+
+
+def test_lines_end_at_newlines_only(zipped, tmp_path):
+    text = " a \n \nb\rc\r\né\u2028d"
+    (tmp_path / "x.zip").write_bytes(zipped({"in/x.txt": text}))
+    (tmp_path / "x.txt").write_bytes(text.encode())
+    packed, plain = TextFile(tmp_path / "x.zip", "in/x.txt"), TextFile(tmp_path / "x.txt")
+    for _ in range(2):
+        assert list(packed) == list(plain) == [" a \n", " \n", "b\rc\r\n", "é\u2028d"]
+    assert packed.name == plain.name == "x.txt"
+
+
+def test_any_accepted_checksum_will_do(toy, change_toy, toy_source, tmp_path):
+    content = b"c c d\na b a c\nb a\n"
+    (toy_source / "toy.train.txt").write_bytes(content)
+    other = ("sha1:" + "0" * 40, checksum(content, "md5"))
+    change_toy(checksums={**toy.checksums, "toy.train.txt": other})
     corpus = prepare("toy", tmp_path / "toy", source=toy_source)
-    assert int((corpus.tokens["train"] == corpus.eos).sum()) == 2
+    assert corpus.meta["source_sha256"]["toy.train.txt"] == hashlib.sha256(content).hexdigest()
+    assert prepare("toy", tmp_path / "toy", source=tmp_path / "nowhere").meta == corpus.meta
+    (toy_source / "toy.train.txt").write_bytes(content[:-1])
+    with pytest.raises(InputError) as raised:
+        prepare("toy", tmp_path / "data" / "other", source=toy_source)
+    found = checksum(content[:-1], "sha1")
+    assert f"expected {other[0]} or {other[1]}, found {found} and md5:" in str(raised.value)
+    assert not (tmp_path / "data").exists()
+
+
+def flipped(content: bytes) -> bytes:
+    """The archive with a byte of a compressed text changed."""
+    start = content.index(b"toy/toy.train.txt") + len("toy/toy.train.txt")
+    return content[:start] + bytes([content[start] ^ 0xFF]) + content[start + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "known", "named"),
+    [
+        (
+            lambda content, _: content + b"x",
+            False,
+            "toy.zip is not the published file: expected md5",
+        ),
+        (lambda content, _: content[:-30], True, "toy.zip is damaged"),
+        (lambda content, _: flipped(content), True, "toy.zip is damaged"),
+        (lambda *_: b"<html>", True, "toy.zip is damaged"),
+        (lambda _, zipped: zipped({"else": "x"}), True, "does not hold toy/toy.train.txt"),
+        (
+            lambda _, zipped: zipped(
+                {f"toy/toy.{s}.txt": "a\n" for s in ("train", "valid", "test")}
+            ),
+            True,
+            "toy.train.txt in ",
+        ),
+    ],
+)
+def test_damaged_archives(change_toy, toy_zip, zipped, tmp_path, damage, known, named):
+    """Even with a checksum that is the published one."""
+    content = damage(toy_zip, zipped)
+    (tmp_path / "toy.zip").write_bytes(content)
+    if known:
+        change_toy(archive=Archive("toy.zip", checksum(content, "md5"), "toy"))
+    with pytest.raises(InputError, match=named):
+        prepare("toy", tmp_path / "data" / "toy", source=tmp_path)
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("pieces", [[], [[]], [[5]], [[1, 2], [], [3]], [range(1000), range(500)]])
@@ -208,30 +276,6 @@ def test_tokens_are_written_as_numpy_writes_them(tmp_path, pieces):
     assert counted == (len(whole), int((whole == 2).sum()))
 
 
-def test_memory_does_not_grow_with_the_corpus(tmp_path, change_toy, monkeypatch):
-    monkeypatch.setattr(vocabulary_module, "TOKENS_PER_CHUNK", 1 << 12)
-
-    def peak(lines: int) -> int:
-        text = " ".join(f"w{i}" for i in range(99)) + "\n"
-        change_toy(
-            files={},
-            checksums={},
-            lines={},
-            tokens={"train": 100 * lines},
-            types=100,
-            generate=lambda: {"train": Repeated(text, lines), "valid": [text], "test": [text]},
-        )
-        tracemalloc.start()
-        try:
-            prepare("toy", tmp_path / f"{lines}" / "toy", quiet=True)
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    # 500,000 ids more are 2 MB. Files are read in pieces of 1 MiB, which both sizes exceed.
-    assert peak(8_000) < peak(3_000) + 200_000
-
-
 class Repeated:
     """`count` times the same line, without a list of them."""
 
@@ -242,29 +286,21 @@ class Repeated:
         return itertools.repeat(self._line, self._count)
 
 
-def test_a_dictionary_out_of_order_is_refused(toy, toy_source, tmp_path):
-    folder = prepare("toy", tmp_path / "toy", source=toy_source).folder
-    lines = (folder / "dict.txt").read_text(encoding="utf-8").splitlines(keepends=True)
-    assert lines[-1] == "d 1\n"
-    lines[-1] = "d 9\n"
-    (folder / "dict.txt").write_text("".join(lines), encoding="utf-8")
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    meta["sha256"]["dict.txt"] = corpora.sha256(folder / "dict.txt")
-    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-    with pytest.raises(InputError, match=r"dict.txt, line 5: 'd' occurs 9 times.*frequency order"):
-        load(folder)
+def test_memory_does_not_grow_with_the_corpus(tmp_path, change_toy, monkeypatch):
+    monkeypatch.setattr(vocabulary_module, "TOKENS_PER_CHUNK", 1 << 12)
+    text = " ".join(f"w{i}" for i in range(99)) + "\n"
 
+    def peak(lines: int) -> int:
+        texts = {"train": Repeated(text, lines), "valid": [text], "test": [text]}
+        fields = {"files": {}, "checksums": {}, "lines": {}, "generate": lambda: texts}
+        change_toy(tokens={"train": 100 * lines}, types=100, **fields)
+        tracemalloc.start()
+        try:
+            meta = prepare("toy", tmp_path / f"{lines}" / "toy", quiet=True).meta
+            assert meta["python"] and json.loads(json.dumps(meta)) == meta
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
-@pytest.mark.parametrize("known", ["tokens", "types", "checksums"])
-def test_what_does_not_fit_the_registry_is_prepared_again(
-    toy, change_toy, toy_source, tmp_path, known
-):
-    prepare("toy", tmp_path / "toy", source=toy_source)
-    changed = {
-        "tokens": {"train": 13},
-        "types": 6,
-        "checksums": {**toy.checksums, "toy.test.txt": ("sha256:" + "0" * 64,)},
-    }
-    change_toy(**{known: changed[known]})
-    with pytest.raises(InputError, match="published"):
-        prepare("toy", tmp_path / "toy", source=toy_source)
+    # 250,000 ids more are 1 MB. Files are read in pieces of 1 MiB, which both sizes exceed.
+    assert peak(5_200) < peak(2_700) + 200_000

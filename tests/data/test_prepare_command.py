@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from define.cli.prepare import add_parser
-from define.data.pairs import PairSpec, load
+from define.data.parallel.pairs import PairSpec, load
 from define.errors import InputError
 
 

@@ -3,15 +3,16 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
-from define.data import python_docs
-from define.data.corpora import SPLITS, load
+from define.data.text import python_docs
+from define.data.text.corpora import SPLITS, load
 from define.errors import InputError
 
-PREPARE = "import sys; from define.data.prepare import prepare; prepare('python_docs', sys.argv[1])"
+PREPARE = (
+    "import sys; from define.data.text.prepare import prepare; prepare('python_docs', sys.argv[1])"
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +27,16 @@ def built(texts) -> dict[str, list[str]]:
         return python_docs.build()
 
 
-def test_two_processes_with_other_hash_seeds_make_the_same_files(tmp_path):
-    for seed in ("1", "2"):
-        environment = os.environ | {"PYTHONHASHSEED": seed}
-        began = time.monotonic()
-        command = [sys.executable, "-c", PREPARE, str(tmp_path / seed)]
-        subprocess.run(command, env=environment, check=True, timeout=120)
-        assert time.monotonic() - began < 30
-    first, second = (load(tmp_path / seed) for seed in ("1", "2"))
-    assert first.meta == second.meta
-    assert first.meta["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert first.types == python_docs.TYPES
+def test_another_hash_seed_makes_the_same_files(built, tmp_path):
+    environment = os.environ | {"PYTHONHASHSEED": "1"}
+    command = [sys.executable, "-c", PREPARE, str(tmp_path / "python_docs")]
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    corpus = load(tmp_path / "python_docs")
+    for split in SPLITS:
+        text = [corpus.vocabulary.types[i] for i in corpus.tokens[split]]
+        assert text == [word for line in built[split] for word in [*line.split(), "<eos>"]]
+    assert corpus.meta["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert corpus.types == python_docs.TYPES
 
 
 def test_size_and_vocabulary(built):
@@ -69,11 +69,6 @@ def test_build_is_the_documents_by_split(built, texts):
         for raw, line in zip(lines, built[split], strict=True):
             for before, after in zip(raw.split(), line.split(), strict=True):
                 assert after in (before, "<unk>")
-
-
-def test_split_does_not_depend_on_the_order_of_the_documents(texts):
-    backwards = dict(reversed(texts.items()))
-    assert python_docs.assign(backwards) == python_docs.assign(texts)
 
 
 def test_tests_and_separately_packaged_modules_are_left_out(texts):

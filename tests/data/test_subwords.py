@@ -8,8 +8,8 @@ import pytest
 from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
 
-from define.data import subwords
-from define.data.subwords import MosesBPE, SentencePiece, printable, sample
+from define.data.parallel import subwords
+from define.data.parallel.subwords import MosesBPE, SentencePiece, printable, sample
 from define.errors import InputError
 
 WORDS = ["house", "houses", "mouse", "der", "Straßenbahn", "Bahn", "läuft", "running", "runs"]

@@ -12,10 +12,10 @@ from sacremoses import MosesTokenizer
 from subword_nmt.apply_bpe import BPE
 from subword_nmt.learn_bpe import learn_bpe
 
-from define.data import wmt
-from define.data.pairs import PAIRS
-from define.data.prepare_pairs import prepare_pairs
-from define.data.subwords import MosesBPE
+from define.data.parallel import wmt
+from define.data.parallel.pairs import PAIRS
+from define.data.parallel.prepare import prepare_pairs
+from define.data.parallel.subwords import MosesBPE
 from define.errors import InputError
 
 ENGLISH = "the a house mouse re-elected president said “quoted” that's 3.5 , it runs . fast"

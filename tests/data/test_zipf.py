@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from define.data import zipf
-from define.data.corpora import REGISTRY
-from define.data.prepare import prepare
+from define.data.text import zipf
+from define.data.text.corpora import REGISTRY
+from define.data.text.prepare import prepare
 
 TOKENS = {"train": 103_227, "valid": 1_000, "test": 58}
 

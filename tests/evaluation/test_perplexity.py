@@ -9,8 +9,8 @@ from torch import nn
 from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
 from define.core.language_model import LanguageModelOutput
 from define.core.outputs import OutputLayer
-from define.data import corpora
-from define.data.prepare import prepare
+from define.data.text import corpora
+from define.data.text.prepare import prepare
 from define.errors import InputError
 from define.evaluation import perplexity
 from define.evaluation.perplexity import evaluate

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from define.core.nt_asgd import NTASGD
 from define.core.registry import build_model
-from define.data.streams import bptt_lengths
+from define.data.text.streams import bptt_lengths
 from define.runs import journal
 from define.train.compose import compose
 

@@ -12,9 +12,10 @@ from fairseq.trainer import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from define import plugin
-from define.data import corpora, pairs
-from define.data.binarise import write_dataset, write_dictionary
-from define.data.prepare import prepare
+from define.data.parallel import pairs
+from define.data.parallel.binarise import write_dataset, write_dictionary
+from define.data.text import corpora
+from define.data.text.prepare import prepare
 from define.train.compose import SCALES, compose, configs_folder, fairseq_config
 from define.train.counting import corpus_types, parameters
 

@@ -55,7 +55,9 @@ def test_registering_again_changes_nothing():
 
 
 def test_the_library_needs_no_fairseq():
-    modules = "define, define.core.registry, define.data.prepare, define.evaluation.checkpoints, "
+    modules = (
+        "define, define.core.registry, define.data.text.prepare, define.evaluation.checkpoints, "
+    )
     modules += "define.evaluation.perplexity, define.runs.records, define.cli.main"
     block = "import sys; sys.modules['fairseq'] = None; sys.modules['fairseq_cli'] = None; "
     subprocess.run([sys.executable, "-c", f"{block}import {modules}"], check=True)

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 import define
 from define.cli.main import main
 from define.core.embedding import DefineEmbedding
-from define.data.pairs import PairCorpus
+from define.data.parallel.pairs import PairCorpus
 from define.evaluation import bleu
 from define.runs import records
 

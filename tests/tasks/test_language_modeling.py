@@ -6,8 +6,8 @@ import torch
 from fairseq import distributed_utils
 from omegaconf import OmegaConf
 
+from define.core.outputs import IGNORED
 from define.core.state import map_state
-from define.data.streams import PAD_TARGET
 from define.errors import InputError
 from define.tasks.language_modeling import (
     LanguageModelingTaskConfig,
@@ -65,7 +65,7 @@ def test_every_token_is_predicted_once_per_epoch(
         for iterator in iterators:
             targets, own = targets_of(iterator)
             assert targets.shape[1] == streams
-            columns += [column[column != PAD_TARGET].numpy() for column in targets.T]
+            columns += [column[column != IGNORED].numpy() for column in targets.T]
             lengths.append(own)
         np.testing.assert_array_equal(np.concatenate(columns), tokens)
         assert all(own == lengths[0] for own in lengths), "workers must step together"
@@ -81,7 +81,7 @@ def test_samples_count_what_they_score(make_task):
     samples = list(batches_of(make_task(train_tokens=1213)).next_epoch_itr())
     assert [s["first"] for s in samples] == [True] + [False] * (len(samples) - 1)
     for sample in samples:
-        assert sample["ntokens"] == int((sample["target"] != PAD_TARGET).sum())
+        assert sample["ntokens"] == int((sample["target"] != IGNORED).sum())
         assert sample["length"] == len(sample["target"]) == len(sample["net_input"]["src_tokens"])
     assert sum(s["ntokens"] for s in samples) == 1213
 

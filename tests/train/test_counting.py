@@ -5,7 +5,7 @@ import pytest
 from define.cli.params import count
 from define.core.registry import MODELS, config_from
 from define.core.transformer import TransformerConfig
-from define.data import pairs
+from define.data.parallel import pairs
 from define.errors import InputError
 from define.results import published
 from define.train.compose import SCALES, compose

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from define.data import pairs
+from define.data.parallel import pairs
 from define.errors import InputError
 from define.train.compose import compose
 from define.train.counting import parameters

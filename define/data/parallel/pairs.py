@@ -1,4 +1,4 @@
-"""The parallel corpora that `define prepare` knows, and reading them once they are prepared."""
+"""The parallel corpora that `define prepare` knows, and opening them once they are prepared."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -6,26 +6,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from define.data import grammar, wmt
-from define.data.corpora import chosen, explained, read_meta
-from define.data.source import Parallel, PublishedFile, Side
-from define.errors import InputError
+from define.data.parallel import grammar, multi30k, wmt
+from define.data.parallel.bitext import Parallel, read_lines
+from define.data.prepared import chosen, opened
+from define.data.source import PublishedFile
 
 if TYPE_CHECKING:
-    from define.data.subwords import Subwords
+    from define.data.parallel.subwords import Subwords
 
-SPLITS = ("train", "valid", "test")
 REFERENCES = "references"
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Sentences that translations are scored on, under the name by which the public knows them.
+    """Sentences that translations are scored on, under their public name.
 
     Attributes:
-        split: fairseq's name of the split that it lies in; of several sets that name a split, the
-            first is its text.
-        text: where its sentences lie; None in a corpus that is generated.
+        split: fairseq's name of the split that it belongs to; the first set of a split is the
+            split's text.
+        text: where its sentences are; None in a corpus that is generated.
         within: a larger set that has its sentences in the same order.
         sentences: how many there are; None where it is not fixed.
     """
@@ -81,52 +80,16 @@ class PairSpec:
     download_note: str = ""
     """What to do when no mirror answers."""
     generate: Callable[[], Mapping[str, Iterable[tuple[str, str]]]] | None = None
-    """Returns split -> pairs, which can be read more than once and are the same every time."""
-
-
-MULTI30K_FILES = {
-    "train.en": (
-        "sha256:460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6",
-        "sha256:d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
-    ),
-    "train.de": (
-        "sha256:2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72",
-        "sha256:726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
-    ),
-    "val.en": (
-        "sha256:1f2a23d992769b5b3d209b0a10dd0b77c08cceb1f20dfb97ed0aafa49d107227",
-        "sha256:14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
-    ),
-    "val.de": (
-        "sha256:660e09eb7e1da2f856ea13ee5ad3cf6d36b3d5b0b733c857e94c5747a3dfc660",
-        "sha256:f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a",
-    ),
-    "test_2016_flickr.en": (
-        "sha256:399a4382932c1aadd3ceb9bef1008d388a64c76d4ae4e9d4728c6f4301cac182",
-        "sha256:611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9",
-    ),
-    "test_2016_flickr.de": (
-        "sha256:4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16",
-        "sha256:9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8",
-    ),
-}
-"""Name -> checksums of the text and of its gzip file."""
-MULTI30K_TYPES = {"en": 3_401, "de": 4_200}
+    """Returns split -> pairs, the same ones for each call."""
 
 
 def _multi30k(name: str, source: str, target: str) -> PairSpec:
-    mirrors = ("https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw/",)
-
-    def text(stem: str) -> Parallel:
-        return Parallel(Side(f"{stem}.{source}"), Side(f"{stem}.{target}"))
-
+    types = {"en": 3_401, "de": 4_200}
+    text = partial(multi30k.text, source=source, target=target)
     return PairSpec(
         name=name,
         title=f"Multi30k task 1, {source} to {target} (Elliott et al. 2016)",
-        licence=(
-            "Captions of Flickr30k's images and their translations, provided for non-commercial "
-            "research and education under the Flickr Terms of Use: name the authors."
-        ),
+        licence=multi30k.LICENCE,
         source=source,
         target=target,
         sets=(
@@ -135,14 +98,11 @@ def _multi30k(name: str, source: str, target: str) -> PairSpec:
         ),
         subwords="sentencepiece",
         pieces=6_000,
-        files=tuple(
-            PublishedFile(file, mirrors, (text_sum,), gzip_sum)
-            for file, (text_sum, gzip_sum) in MULTI30K_FILES.items()
-        ),
+        files=multi30k.FILES,
         folder="multi30k",
         training=(text("train"),),
         training_pairs=29_000,
-        types={"source": MULTI30K_TYPES[source], "target": MULTI30K_TYPES[target]},
+        types={"source": types[source], "target": types[target]},
         download_note=(
             "The same files are in data/task1/raw of github.com/multi30k/dataset; put them in a "
             "folder and name it with --source."
@@ -150,34 +110,43 @@ def _multi30k(name: str, source: str, target: str) -> PairSpec:
     )
 
 
-WMT_NOTE = "Put the file in a folder, fetched from anywhere, and name the folder with --source."
-NEWSTEST_2014_SENTENCES = 2_737
-NEWSTEST_2014_FULL_SENTENCES = 3_003
+Published = tuple[PublishedFile, Parallel]
 
 
-def _newstest2014(split: str) -> EvaluationSet:
-    """The filtered set, which is sacreBLEU's `wmt14`; the full one is its `wmt14/full`."""
-    text = wmt.NEWSTEST_2014[1]
-    return EvaluationSet("newstest2014", split, text, "newstest2014_full", NEWSTEST_2014_SENTENCES)
+def _wmt14(
+    name: str,
+    title: str,
+    tests: tuple[tuple[str, Published], ...],
+    training: tuple[Published, ...],
+    **fields: Any,
+) -> PairSpec:
+    """English to German with some of the published texts.
 
-
-def _newstest2014_full(split: str) -> EvaluationSet:
-    text = wmt.NEWSTEST_2014_FULL[1]
-    return EvaluationSet("newstest2014_full", split, text, None, NEWSTEST_2014_FULL_SENTENCES)
-
-
-def _wmt14(name: str, title: str, tests: tuple[PublishedFile, ...], **fields: Any) -> PairSpec:
-    training = fields.pop("training")
+    Args:
+        tests: splits and their test sets; the first set of a split is its text.
+    """
+    sets = {
+        # The filtered set is sacreBLEU's `wmt14`, the full one its `wmt14/full`.
+        wmt.NEWSTEST_2014: ("newstest2014", "newstest2014_full", 2_737),
+        wmt.NEWSTEST_2014_FULL: ("newstest2014_full", None, 3_003),
+        wmt.NEWSTEST_2017: ("newstest2017", None, 3_004),
+    }
     return PairSpec(
         name=name,
         title=f"WMT'14, English to German, {title}",
         licence=wmt.LICENCE,
         source="en",
         target="de",
-        files=(*(file for file, _ in training), *tests),
+        files=tuple(file for file, _ in (*training, *(published for _, published in tests))),
         folder="wmt14",
         training=tuple(text for _, text in training),
-        download_note=WMT_NOTE,
+        sets=tuple(
+            EvaluationSet(sets[published][0], split, published[1], *sets[published][1:])
+            for split, published in tests
+        ),
+        download_note=(
+            "Put the file in a folder, fetched from anywhere, and name the folder with --source."
+        ),
         **fields,
     )
 
@@ -185,13 +154,12 @@ def _wmt14(name: str, title: str, tests: tuple[PublishedFile, ...], **fields: An
 WMT14 = _wmt14(
     "wmt14-en-de",
     "the choice of OpenNMT-py, which the paper's authors trained with",
-    tests=(wmt.NEWSTEST_2014[0], wmt.NEWSTEST_2017[0], wmt.NEWSTEST_2014_FULL[0]),
-    training=(wmt.COMMON_CRAWL, wmt.EUROPARL_7, wmt.NEWS_COMMENTARY_11),
-    sets=(
-        _newstest2014("valid"),
-        EvaluationSet("newstest2017", "test", wmt.NEWSTEST_2017[1], sentences=3_004),
-        _newstest2014_full("full"),
+    tests=(
+        ("valid", wmt.NEWSTEST_2014),
+        ("test", wmt.NEWSTEST_2017),
+        ("full", wmt.NEWSTEST_2014_FULL),
     ),
+    training=(wmt.COMMON_CRAWL, wmt.EUROPARL_7, wmt.NEWS_COMMENTARY_11),
     subwords="sentencepiece",
     pieces=32_000,
     # Known once it is prepared; the published 92 M leave about 31,000 for each of three tables.
@@ -201,9 +169,8 @@ WMT14 = _wmt14(
 WMT14_FAIRSEQ = _wmt14(
     "wmt14-en-de-fairseq",
     "the choice of fairseq's prepare-wmt14en2de.sh --icml17",
-    tests=(wmt.NEWSTEST_2014_FULL[0], wmt.NEWSTEST_2014[0]),
+    tests=(("test", wmt.NEWSTEST_2014_FULL), ("test", wmt.NEWSTEST_2014)),
     training=(wmt.EUROPARL_7, wmt.COMMON_CRAWL, wmt.NEWS_COMMENTARY_9),
-    sets=(_newstest2014_full("test"), _newstest2014("test")),
     subwords="moses_bpe",
     pieces=40_000,
     joined=True,
@@ -235,21 +202,6 @@ def _grammar(
     )
 
 
-GRAMMAR = _grammar(
-    "grammar",
-    "Synthetic pair of languages",
-    {"train": 20_000, "valid": 500, "test": 500},
-    pieces=2_000,
-    types={"source": 942, "target": 1_176},
-)
-GRAMMAR_4_5M = _grammar(
-    "grammar-4.5m",
-    "Synthetic pair of languages, of WMT'14's size",
-    {"train": 4_500_000, "valid": 3_000, "test": 3_000},
-    pieces=32_000,
-    types={"source": 13_707, "target": 17_636},
-)
-
 PAIRS: dict[str, PairSpec] = {
     spec.name: spec
     for spec in (
@@ -257,14 +209,26 @@ PAIRS: dict[str, PairSpec] = {
         _multi30k("multi30k-de-en", "de", "en"),
         WMT14,
         WMT14_FAIRSEQ,
-        GRAMMAR,
-        GRAMMAR_4_5M,
+        _grammar(
+            "grammar",
+            "Synthetic pair of languages",
+            {"train": 20_000, "valid": 500, "test": 500},
+            pieces=2_000,
+            types={"source": 890, "target": 1_088},
+        ),
+        _grammar(
+            "grammar-4.5m",
+            "Synthetic pair of languages, of WMT'14's size",
+            {"train": 4_500_000, "valid": 3_000, "test": 3_000},
+            pieces=32_000,
+            types={"source": 13_123, "target": 18_555},
+        ),
     )
 }
 
 
 def get_pairs(name: str) -> PairSpec:
-    """The registered parallel corpus `name`.
+    """The known parallel corpus `name`.
 
     Raises:
         InputError: no parallel corpus has that name.
@@ -313,31 +277,23 @@ class PairCorpus:
     def subwords(self, language: str | None = None) -> "Subwords":
         """The subword model, for text of `language`; of the target language by default."""
         # The libraries of subword models are not needed to train.
-        from define.data.subwords import KINDS
+        from define.data.parallel.subwords import KINDS
 
         kind = KINDS[self.meta["subwords"]["kind"]]
         return kind(self.folder / kind.file, language or self.target)
 
     def _text(self, set_name: str, language: str) -> list[str]:
-        known = [entry["set"] for entry in self.sets]
-        if set_name not in known:
-            raise InputError(
-                f"{self.folder} has no evaluation set {set_name!r}; choose one of "
-                f"{', '.join(known)}."
-            )
-        path = self.folder / REFERENCES / f"{set_name}.{language}"
-        # Only "\n" ends a sentence.
-        with open(path, encoding="utf-8", newline="\n") as stream:
-            return [line.removesuffix("\n") for line in stream]
+        sets = {entry["set"]: entry for entry in self.sets}
+        chosen(set_name, sets, f"evaluation set in {self.folder} named")
+        return list(read_lines(self.folder / REFERENCES / f"{set_name}.{language}"))
 
 
 def load(folder: str | Path) -> PairCorpus:
-    """Opens a prepared parallel corpus, after checking its files against the sums in meta.json.
+    """Opens a prepared parallel corpus, after checking its files against those of meta.json.
 
     Raises:
         InputError: the folder or a file is missing, or does not agree with meta.json.
     """
     folder = Path(folder)
-    with explained(folder) as fix:
-        meta = read_meta(folder, fix)
+    with opened(folder) as meta:
         return PairCorpus(meta["name"], folder, meta["source"], meta["target"], meta)

@@ -1,13 +1,36 @@
 """Lines of two languages that correspond: read from raw files, and kept in files of our own."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 from define.data.source import TextFile
 from define.errors import InputError
+
+
+@dataclass(frozen=True)
+class Side:
+    """One language of a parallel text: a published file, or one in a published archive."""
+
+    file: str
+    member: str | None = None
+
+    def text(self, found: Mapping[str, TextFile]) -> TextFile:
+        """The text, in the files that `Places.find` found."""
+        return TextFile(found[self.file].path, self.member)
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Two texts whose lines correspond."""
+
+    source: Side
+    target: Side
+    sgml: bool = False
+    """Whether the sentences are the segments of SGML files."""
 
 
 class Pair(NamedTuple):
@@ -55,11 +78,18 @@ def decode(lines: tuple[bytes, bytes]) -> Pair:
     return pair
 
 
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file without their ends; only "\\n" ends a line."""
+    with open(path, encoding="utf-8", newline="\n") as stream:
+        for line in stream:
+            yield line.removesuffix("\n")
+
+
 class Bitext:
     """Corresponding lines in a UTF-8 file for each language; only "\\n" ends a line.
 
     Args:
-        stem: path of the files but for the languages, which follow after a point.
+        stem: path of the files without the languages, which are their suffixes.
     """
 
     def __init__(self, stem: Path, source: str, target: str):
@@ -67,12 +97,12 @@ class Bitext:
 
     @contextmanager
     def writing(self) -> Iterator[Callable[[Pair], None]]:
-        """Opens both files anew and yields what appends a pair to them."""
-        with ExitStack() as stack:
-            source, target = (
-                stack.enter_context(open(path, "w", encoding="utf-8", newline="\n"))
-                for path in self._paths
-            )
+        """Creates both files and yields a function that appends a pair to them."""
+        left, right = self._paths
+        with (
+            open(left, "w", encoding="utf-8", newline="\n") as source,
+            open(right, "w", encoding="utf-8", newline="\n") as target,
+        ):
 
             def write(pair: Pair) -> None:
                 source.write(f"{pair.source}\n")
@@ -82,9 +112,7 @@ class Bitext:
 
     def lines(self, side: int) -> Iterator[str]:
         """The lines of side 0 (source) or 1 (target)."""
-        with open(self._paths[side], encoding="utf-8", newline="\n") as stream:
-            for line in stream:
-                yield line.removesuffix("\n")
+        return read_lines(self._paths[side])
 
     def pieces(self, side: int) -> Iterator[list[str]]:
         """The lines of a side, split at spaces and nothing else."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sacrebleu.dataset import DATASETS
 
-from define.data.source import Parallel, PublishedFile, Side, TextFile
+from define.data.parallel.bitext import Parallel, Side
+from define.data.source import PublishedFile, TextFile
 
 LICENCE = (
     "Texts of the European Parliament, of Project Syndicate (News Commentary), of the web (Common "

@@ -5,19 +5,17 @@ Shapes: T tokens of the corpus, B streams of this shard, L steps of a window.
 
 import numpy as np
 
+from define.core.outputs import IGNORED
 from define.errors import InputError
-
-PAD_TARGET = -1
-"""Target of a step at which nothing is predicted; losses must ignore it."""
 
 
 class Streams:
-    """Cuts a corpus into `batch_size` contiguous streams, side by side, of which a shard owns some.
+    """Cuts a corpus into `batch_size` contiguous streams; each shard owns an equal share of them.
 
     Stream lengths differ by at most `alignment`. A stream predicts its own tokens; its first input
     is the token before them in the corpus, `<eos>` before the very first. So one pass over the
     windows of all shards predicts every token of the corpus exactly once, and nothing is trimmed.
-    Streams that end early are padded with input `<eos>` and target `PAD_TARGET`.
+    Streams that end early are padded with input `<eos>` and target `IGNORED`.
 
     Args:
         tokens: token ids (T,), any integer type; may be memory-mapped.
@@ -26,14 +24,14 @@ class Streams:
         shard: index of this worker; it owns streams [shard, shard + 1) * batch_size / num_shards.
         num_shards: number of workers.
         burn_in: for evaluation: number of tokens before its own ones that a stream reads first,
-            with `PAD_TARGET` as targets, to enter its own part with a warm state. Streams near the
-            start have fewer tokens before them and read those. As it grows, the batched result
-            tends to that of one stream over the whole corpus.
-        alignment: streams begin at multiples of it, so that their lengths differ by at most so
-            much. With `burn_in` a multiple too, windows of that length are the windows that one
+            with target `IGNORED`, to enter its own part with a warm state. Streams near the start
+            have fewer tokens before them and read those. With a longer burn-in, the batched result
+            approaches that of one stream over the whole corpus.
+        alignment: streams begin at multiples of it, so their lengths differ by at most that many
+            tokens. With `burn_in` a multiple too, windows of that length are the windows that one
             stream over the whole corpus has.
     Raises:
-        InputError: an argument breaks a rule above.
+        InputError: the batch size does not fit the corpus or the number of workers.
     """
 
     def __init__(
@@ -46,9 +44,6 @@ class Streams:
         burn_in: int = 0,
         alignment: int = 1,
     ):
-        _check_tokens(tokens)
-        if alignment < 1:
-            raise InputError(f"The alignment is {alignment} tokens; use 1 or more.")
         blocks = -(-len(tokens) // alignment)
         if not 1 <= batch_size <= blocks:
             whole = f", cut at multiples of {alignment}" if alignment > 1 else ""
@@ -56,50 +51,26 @@ class Streams:
                 f"A batch size of {batch_size} does not fit a corpus of {len(tokens)} tokens"
                 f"{whole}; choose one from 1 to {blocks}."
             )
-        if not 0 <= shard < num_shards:
-            raise InputError(
-                f"Shard {shard} of {num_shards} does not exist; count from 0 to num_shards - 1."
-            )
         if batch_size % num_shards:
             raise InputError(
                 f"{batch_size} streams cannot be shared equally by {num_shards} workers; make"
                 f" the batch size a multiple of {num_shards}."
             )
-        if burn_in < 0:
-            raise InputError(
-                f"The burn-in is {burn_in} tokens but cannot be negative; use 0 or more."
-            )
-
-        self._tokens = tokens
-        self._eos = eos
+        self._tokens, self._eos = tokens, eos
         edges = np.arange(batch_size + 1, dtype=np.int64) * blocks // batch_size * alignment
         edges[-1] = len(tokens)
         warm_up = np.minimum(edges[:-1], burn_in)
         lengths = warm_up + np.diff(edges)
         self.steps = int(lengths.max())
         """Steps of the longest stream of *all* shards, burn-in included: equal on every worker."""
-
-        local = batch_size // num_shards
-        own = slice(shard * local, (shard + 1) * local)
-        self.batch_size = local
+        self.batch_size = batch_size // num_shards
         """Number of streams of this shard, B."""
-        self._first = edges[:-1][own] - warm_up[own]
-        self._warm_up = warm_up[own]
-        self._lengths = lengths[own]
-        self.scored_tokens = int((self._lengths - self._warm_up).sum())
-        """Number of tokens that this shard predicts in one pass."""
+        own = slice(shard * self.batch_size, (shard + 1) * self.batch_size)
+        self._first = (edges[:-1] - warm_up)[own]
+        self._warm_up, self._lengths = warm_up[own], lengths[own]
 
     def window(self, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of steps [start, start + length).
-
-        Returns:
-            Two int64 arrays (L, B), time first; the target is `PAD_TARGET` where nothing is
-            predicted.
-        Raises:
-            ValueError: the window leaves [0, steps).
-        """
-        if not (0 <= start and 1 <= length and start + length <= self.steps):
-            raise ValueError(f"window [{start}, {start + length}) is not within [0, {self.steps})")
+        """Inputs and targets of steps [start, start + length): two int64 arrays (L, B)."""
         step_L1 = np.arange(start, start + length)[:, None]
         ended_LB = step_L1 >= self._lengths
         position_LB = np.where(ended_LB, 0, self._first + step_L1)
@@ -108,26 +79,22 @@ class Streams:
 
 
 class SlidingWindows:
-    """Cuts a corpus into windows that know nothing of each other but what they read again.
+    """Cuts a corpus into independent windows, side by side in batches.
 
     A window predicts its own `length` tokens (the last one what is left), after it has read the
-    `context` tokens before them, fewer near the start. Windows stand side by side in batches;
-    steps that predict nothing have target `PAD_TARGET`.
+    `context` tokens before them, fewer near the start. Steps that predict nothing have target
+    `IGNORED`.
 
     Args:
         tokens, eos: as for `Streams`.
         batch_size: windows of a batch; the last one has what is left.
     Raises:
-        InputError: an argument breaks a rule above.
+        InputError: the batch size is below 1.
     """
 
     def __init__(self, tokens: np.ndarray, eos: int, length: int, context: int, batch_size: int):
-        _check_tokens(tokens)
-        if length < 1 or context < 0 or batch_size < 1:
-            raise InputError(
-                f"Sliding windows need a length and a batch size of at least 1 and a context of at "
-                f"least 0; got {length}, {batch_size} and {context}."
-            )
+        if batch_size < 1:
+            raise InputError(f"A batch size of {batch_size} sliding windows must be at least 1.")
         self._tokens, self._eos = tokens, eos
         self._length, self._context, self._batch_size = length, context, batch_size
         self._starts = np.arange(0, len(tokens), length)
@@ -137,13 +104,7 @@ class SlidingWindows:
         return -(-len(self._starts) // self._batch_size)
 
     def batch(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of a batch: two int64 arrays (L, B), L = context + length.
-
-        Raises:
-            ValueError: there is no such batch.
-        """
-        if not 0 <= index < len(self):
-            raise ValueError(f"batch {index} is not within [0, {len(self)})")
+        """Inputs and targets of a batch: two int64 arrays (L, B), L = context + length."""
         start_B = self._starts[index * self._batch_size : (index + 1) * self._batch_size]
         step_L1 = np.arange(self._context + self._length)[:, None]
         position_LB = np.maximum(start_B - self._context, 0) + step_L1
@@ -151,14 +112,6 @@ class SlidingWindows:
         predicted_LB = (position_LB >= start_B) & (position_LB < end_B)
         position_LB[position_LB >= len(self._tokens)] = 0
         return _read(self._tokens, self._eos, position_LB, predicted_LB)
-
-
-def _check_tokens(tokens: np.ndarray) -> None:
-    if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
-        raise InputError(
-            f"Streams need a one-dimensional array of integer token ids, got shape "
-            f"{tokens.shape} of {tokens.dtype}; load the corpus with define.data.corpora.load."
-        )
 
 
 def _read(
@@ -171,7 +124,7 @@ def _read(
     inputs_LB = tokens[np.maximum(position_LB - 1, 0)].astype(np.int64)
     inputs_LB[position_LB == 0] = eos
     targets_LB = tokens[position_LB].astype(np.int64)
-    targets_LB[~predicted_LB] = PAD_TARGET
+    targets_LB[~predicted_LB] = IGNORED
     return inputs_LB, targets_LB
 
 
@@ -184,7 +137,6 @@ def bptt_lengths(
     short_probability: float = 0.05,
     std: float = 5.0,
     minimum: int = 5,
-    maximum: int | None = None,
 ) -> list[int]:
     """Lengths of the windows of one epoch; they sum to `steps`.
 
@@ -201,21 +153,15 @@ def bptt_lengths(
         bptt: base length in tokens.
         seed, epoch: not negative.
         std: standard deviation of the normal draw, in tokens.
-        maximum: longest window; None for no limit, as in the source.
     Raises:
-        InputError: a length is below 1, or minimum exceeds maximum.
+        InputError: a number is too small.
     """
-    if steps < 1 or bptt < 1 or minimum < 1:
-        raise InputError(
-            f"Window lengths need steps, bptt and minimum of at least 1; got {steps}, {bptt} and "
-            f"{minimum}."
-        )
-    if maximum is not None and maximum < minimum:
-        raise InputError(
-            f"The longest window, {maximum}, is below the shortest, {minimum}; raise the maximum."
-        )
-    if seed < 0 or epoch < 0:
-        raise InputError(f"Seed {seed} and epoch {epoch} must not be negative; count from 0.")
+    for name, value, least in (
+        *(("bptt", bptt, 1), ("min_bptt", minimum, 1)),
+        *(("seed", seed, 0), ("epoch", epoch, 0)),
+    ):
+        if value < least:
+            raise InputError(f"Window lengths: {name} = {value} must be at least {least}.")
     generator = np.random.default_rng((seed, epoch))
     lengths: list[int] = []
     left = steps
@@ -224,8 +170,6 @@ def bptt_lengths(
         if random:
             base = bptt / 2 if generator.random() < short_probability else bptt
             length = max(minimum, int(generator.normal(base, std)))
-            if maximum is not None:
-                length = min(length, maximum)
         lengths.append(min(length, left))
         left -= lengths[-1]
     return lengths

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from pydoc_data.topics import topics
 
-from define.data.vocabulary import EOS, UNK
+from define.data.text.vocabulary import EOS, UNK
 from define.errors import InputError
 
 TYPES = 10_000

@@ -1,25 +1,18 @@
-"""The corpora that `define prepare` knows, and reading them once they are prepared."""
+"""The texts that `define prepare` knows, and opening them once they are prepared."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from define.data import python_docs, zipf
-from define.data.vocabulary import Vocabulary
-from define.errors import InputError
-from define.files import sha256
+from define.data.prepared import SPLITS, chosen, opened
+from define.data.text import python_docs, zipf
+from define.data.text.vocabulary import Vocabulary
 
-SPLITS = ("train", "valid", "test")
 DICTIONARY = "dict.txt"
-META = "meta.json"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ class CorpusSpec:
     download_note: str = ""
     """What to do when no mirror answers."""
     generate: Callable[[], Mapping[str, Iterable[str]]] | None = None
-    """Returns split -> lines, which can be read more than once and are the same every time."""
+    """Returns split -> lines, which can be read repeatedly and are the same every time."""
 
 
 PTB = CorpusSpec(
@@ -68,7 +61,7 @@ PTB = CorpusSpec(
         "Penn Treebank texts are licensed by the Linguistic Data Consortium (LDC99T42), which "
         "forbids passing them on: use them under your own licence and never publish or commit them."
     ),
-    files={"train": "ptb.train.txt", "valid": "ptb.valid.txt", "test": "ptb.test.txt"},
+    files={split: f"ptb.{split}.txt" for split in SPLITS},
     checksums={
         "ptb.train.txt": (
             "sha256:fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf",
@@ -92,39 +85,43 @@ PTB = CorpusSpec(
     ),
 )
 
-WIKITEXT_FILES = {split: f"wiki.{split}.tokens" for split in SPLITS}
-WIKITEXT_LICENCE = (
-    "Wikipedia texts under CC BY-SA 3.0 and GFDL, collected by Merity et al. (2016): name the "
-    "authors and share what you make of them alike."
-)
 
+def _wikitext(name: str, title: str, archive_md5: str, **fields: Any) -> CorpusSpec:
+    """WikiText-2 or WikiText-103, which have the same validation and test texts.
 
-def _wikitext_mirrors(name: str) -> tuple[str, ...]:
-    """The author's site, the copy that GluonNLP downloads, and the Internet Archive's.
-
-    The first address of all, the S3 folder in the last line, has refused everybody since 2024.
+    Mirrors: the author's site, the copy that GluonNLP downloads, and the Internet Archive's copy of
+    the original address, which has refused everybody since 2024. Checksums of the archives:
+    torchtext; of the files in them: GluonNLP, data/corpora/wikitext.py.
     """
-    return (
-        "https://wikitext.smerity.com/",
-        f"https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/gluon/dataset/{name}/",
-        "https://web.archive.org/web/2020id_/https://s3.amazonaws.com/research.metamind.io/wikitext/",
+    return CorpusSpec(
+        name=name,
+        title=f"{title}, word level (Merity et al. 2016)",
+        licence=(
+            "Wikipedia texts under CC BY-SA 3.0 and GFDL, collected by Merity et al. (2016): name "
+            "the authors and share what you make of them alike."
+        ),
+        files={split: f"wiki.{split}.tokens" for split in SPLITS},
+        archive=Archive(f"{name}-v1.zip", f"md5:{archive_md5}", name),
+        mirrors=(
+            "https://wikitext.smerity.com/",
+            f"https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/gluon/dataset/{name}/",
+            "https://web.archive.org/web/2020id_/https://s3.amazonaws.com/research.metamind.io/"
+            "wikitext/",
+        ),
+        download_note=(
+            f"Put {name}-v1.zip, or the three wiki.*.tokens files, in a folder and name it with "
+            f"--source. {name}-v1 of Salesforce/wikitext on Hugging Face has a row for each line "
+            "of a file: write the rows of a split one after the other, an empty row as a space and "
+            "a newline."
+        ),
+        **fields,
     )
 
 
-def _wikitext_note(name: str) -> str:
-    return (
-        f"Put {name}.zip, or the three wiki.*.tokens files, in a folder and name it with --source. "
-        f"{name} of Salesforce/wikitext on Hugging Face has a row for each line of a file: write "
-        "the rows of a split one after the other, an empty row as a space and a newline."
-    )
-
-
-# Checksums of the archives: torchtext; of the files in them: GluonNLP, data/corpora/wikitext.py.
-WIKITEXT_2 = CorpusSpec(
-    name="wikitext-2",
-    title="WikiText-2, word level (Merity et al. 2016)",
-    licence=WIKITEXT_LICENCE,
-    files=WIKITEXT_FILES,
+WIKITEXT_2 = _wikitext(
+    "wikitext-2",
+    "WikiText-2",
+    "542ccefacc6c27f945fb54453812b3cd",
     checksums={
         "wiki.train.tokens": (
             "sha1:863f29c46ef9d167fff4940ec821195882fe29d1",
@@ -138,30 +135,23 @@ WIKITEXT_2 = CorpusSpec(
             "sha256:d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
         ),
     },
-    archive=Archive("wikitext-2-v1.zip", "md5:542ccefacc6c27f945fb54453812b3cd", "wikitext-2"),
     lines={"train": 36_718, "valid": 3_760, "test": 4_358},
     tokens={"train": 2_088_628, "valid": 217_646, "test": 245_569},
     types=33_278,
-    mirrors=_wikitext_mirrors("wikitext-2"),
-    download_note=_wikitext_note("wikitext-2-v1"),
 )
 
-WIKITEXT_103 = CorpusSpec(
-    name="wikitext-103",
-    title="WikiText-103, word level (Merity et al. 2016)",
-    licence=WIKITEXT_LICENCE,
-    files=WIKITEXT_FILES,
+WIKITEXT_103 = _wikitext(
+    "wikitext-103",
+    "WikiText-103",
+    "9ddaacaf6af0710eda8c456decff7832",
     checksums={
         "wiki.train.tokens": ("sha1:b7497e2dfe77e72cfef5e3dbc61b7b53712ac211",),
         "wiki.valid.tokens": ("sha1:c326ac59dc587676d58c422eb8a03e119582f92b",),
         "wiki.test.tokens": ("sha1:8a5befc548865cec54ed4273cf87dbbad60d1e47",),
     },
-    archive=Archive("wikitext-103-v1.zip", "md5:9ddaacaf6af0710eda8c456decff7832", "wikitext-103"),
     lines={"train": 1_801_350, "valid": 3_760, "test": 4_358},
     tokens={"train": 103_227_021, "valid": 217_646, "test": 245_569},
     types=267_735,
-    mirrors=_wikitext_mirrors("wikitext-103"),
-    download_note=_wikitext_note("wikitext-103-v1"),
 )
 
 PYTHON_DOCS = CorpusSpec(
@@ -172,10 +162,13 @@ PYTHON_DOCS = CorpusSpec(
 )
 
 
-def _zipf(name: str, title: str, tokens: dict[str, int]) -> CorpusSpec:
+def _zipf(name: str, size: str, tokens: Mapping[str, int]) -> CorpusSpec:
     return CorpusSpec(
         name=name,
-        title=f"{title}: made-up words with as many types as WikiText-103, for trials of size",
+        title=(
+            f"Synthetic corpus under a Zipf law, {size}: made-up words with as many types as "
+            "WikiText-103, for trials of size"
+        ),
         licence="Synthetic: generated by this program, free of any licence, and without meaning.",
         tokens=tokens,
         types=WIKITEXT_103.types,
@@ -183,40 +176,26 @@ def _zipf(name: str, title: str, tokens: dict[str, int]) -> CorpusSpec:
     )
 
 
-ZIPF = _zipf(
-    "zipf",
-    "Synthetic corpus under a Zipf law, small",
-    {"train": 10_000_000, "valid": 20_000, "test": 20_000},
-)
-ZIPF_103M = _zipf(
-    "zipf-103m",
-    "Synthetic corpus under a Zipf law, of WikiText-103's size",
-    dict(WIKITEXT_103.tokens),
-)
-
 REGISTRY: dict[str, CorpusSpec] = {
-    spec.name: spec for spec in (PTB, WIKITEXT_2, WIKITEXT_103, PYTHON_DOCS, ZIPF, ZIPF_103M)
+    spec.name: spec
+    for spec in (
+        PTB,
+        WIKITEXT_2,
+        WIKITEXT_103,
+        PYTHON_DOCS,
+        _zipf("zipf", "small", {"train": 10_000_000, "valid": 20_000, "test": 20_000}),
+        _zipf("zipf-103m", "of WikiText-103's size", WIKITEXT_103.tokens),
+    )
 }
 
 
 def get_spec(name: str) -> CorpusSpec:
-    """The registered corpus `name`.
+    """The known corpus `name`.
 
     Raises:
         InputError: no corpus has that name.
     """
     return chosen(name, REGISTRY, "corpus")
-
-
-def chosen(name: str, registry: Mapping[str, T], kind: str) -> T:
-    """The entry of that name.
-
-    Raises:
-        InputError: none has it; `kind` says of what.
-    """
-    if name not in registry:
-        raise InputError(f"There is no {kind} {name!r}; choose one of {', '.join(registry)}.")
-    return registry[name]
 
 
 @dataclass(frozen=True)
@@ -237,7 +216,7 @@ class Corpus:
     @property
     def types(self) -> int:
         """The number of types, `<eos>` included."""
-        return len(self.vocabulary)
+        return len(self.vocabulary.types)
 
     @property
     def eos(self) -> int:
@@ -246,54 +225,13 @@ class Corpus:
 
 
 def load(folder: str | Path) -> Corpus:
-    """Opens a prepared corpus, after checking its files against the sums in meta.json.
+    """Opens a prepared corpus, after checking its files against the checksums in meta.json.
 
     Raises:
         InputError: the folder or a file is missing, or does not agree with meta.json.
     """
     folder = Path(folder)
-    with explained(folder) as fix:
-        meta = read_meta(folder, fix)
-        vocabulary = Vocabulary.load(folder / DICTIONARY)
+    with opened(folder) as meta:
         tokens = {split: np.load(folder / f"{split}.npy", mmap_mode="r") for split in SPLITS}
-        counted = {split: len(array) for split, array in tokens.items()}
-        counted |= {"types": len(vocabulary), "eos": vocabulary.eos}
-        expected = {**meta["tokens"], "types": meta["types"], "eos": meta["eos"]}
-        name = meta["name"]
-    if counted != expected:
-        raise InputError(f"{folder} holds {counted} but {META} says {expected}; {fix}.")
-    return Corpus(name, folder, tokens, vocabulary, meta)
-
-
-@contextmanager
-def explained(folder: Path) -> Iterator[str]:
-    """Yields how to mend the prepared corpus in `folder`; what is wrong in the block ends in that.
-
-    Raises:
-        InputError: the block found a file missing or meta.json not readable.
-    """
-    fix = f"prepare it with `define prepare {folder.name} --output {folder.parent}`"
-    try:
-        yield fix
-    except OSError as error:
-        raise InputError(
-            f"There is no prepared corpus in {folder} ({error.strerror}: {error.filename}); {fix}."
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder / META} is not readable ({error!r}); {fix}.") from None
-
-
-def read_meta(folder: Path, fix: str) -> dict[str, Any]:
-    """The content of meta.json, after checking the prepared files against its sums.
-
-    Raises:
-        InputError: a file is not the one that was prepared.
-    """
-    meta = json.loads((folder / META).read_text(encoding="utf-8"))
-    for name, digest in meta["sha256"].items():
-        if sha256(folder / name) != digest:
-            raise InputError(
-                f"{folder / name} is not the file that was prepared (its SHA-256 is not the one "
-                f"in {META}); {fix}."
-            )
-    return meta
+        vocabulary = Vocabulary.load(folder / DICTIONARY)
+        return Corpus(meta["name"], folder, tokens, vocabulary, meta)

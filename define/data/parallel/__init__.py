@@ -1,0 +1,1 @@
+"""Parallel text: corpora, subwords, and preparation as data sets of fairseq."""

@@ -1,0 +1,1 @@
+"""Text for language models: corpora, their preparation, and contiguous streams."""
