@@ -130,7 +130,7 @@ def unit(bench: Bench) -> Iterator[dict[str, Any]]:
         config = UnitConfig(*size, MAX_GROUPS)
         module = DefineUnit(config).to(bench.device)
         table = nn.Embedding(corpus["types"], config.n, device=bench.device)
-        embedding = DefineEmbedding(table, module, config.output_dim)
+        embedding = DefineEmbedding(table, module)
         e_i = torch.randn(distinct, config.n, device=bench.device, requires_grad=True)
         for name, autocast in PRECISIONS.items():
             bf16 = autocast == "bf16"
@@ -424,7 +424,7 @@ def growth(bench: Bench) -> Iterator[dict[str, Any]]:
             size = base | {axis: value}
             config = UnitConfig(256, size["k"], 256, size["N"], MAX_GROUPS)
             table = nn.Embedding(size["V"], config.n)
-            layer = DefineEmbedding(table, DefineUnit(config), config.m).to(bench.device)
+            layer = DefineEmbedding(table, DefineUnit(config)).to(bench.device)
             tokens = zipf_tokens(size["V"], LENGTH, size["streams"]).to(bench.device)
             cases[str(value)] = bench.timed(both_ways(layer, tokens))
         rest = ", ".join(f"{name} = {value:,}" for name, value in base.items() if name != axis)

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+import slow_reference as reference
 import torch
 from torch.nn import functional as F
 
-from define.core import reference
 from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig, LSTMConfig
 from define.core.counting import count_parameters
 from define.core.registry import build_model

@@ -3,10 +3,10 @@
 import math
 
 import pytest
+import slow_reference as reference
 import torch
 from torch import nn
 
-from define.core import reference
 from define.core.group_linear import GroupLinear, require_divisible, shuffle_features
 from define.errors import InputError
 

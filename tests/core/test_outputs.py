@@ -6,6 +6,7 @@ import itertools
 import math
 
 import pytest
+import slow_reference as reference
 import torch
 from fairseq.modules.adaptive_input import AdaptiveInput
 from fairseq.modules.adaptive_softmax import AdaptiveSoftmax
@@ -14,7 +15,6 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from define.core import reference
 from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
 from define.core.clusters import ClusteredEmbedding
 from define.core.counting import count_parameters

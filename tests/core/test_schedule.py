@@ -3,8 +3,8 @@
 import itertools
 
 import pytest
+import slow_reference as reference
 
-from define.core import reference
 from define.core.schedule import cyclic_groups, expansion_widths, hierarchical_groups
 from define.core.unit import UnitConfig
 from define.errors import InputError

@@ -4,10 +4,10 @@ import dataclasses
 import math
 
 import pytest
+import slow_reference as reference
 import torch
 from torch import nn
 
-from define.core import reference
 from define.core.outputs import projections, tables
 from define.core.transformer_xl import Lengths, TransformerXL, TransformerXLConfig
 from define.errors import InputError

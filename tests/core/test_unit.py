@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import slow_reference as reference
 import torch
 
-from define.core import reference
 from define.core.unit import (
     ACTIVATIONS,
     CONNECTIONS,

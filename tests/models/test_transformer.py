@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import replace
 
 import pytest
+import slow_reference as reference
 import torch
 from fairseq import options
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
@@ -20,7 +21,6 @@ from torch import nn
 
 from define import plugin
 from define.bench.generated import dictionary
-from define.core import reference
 from define.core.counting import count_parameters
 from define.core.transformer import SHARES
 from define.errors import InputError
