@@ -142,6 +142,9 @@ def build_unit(config: InputConfig) -> nn.Module | None:
     require_choice("model.input", config.input, INPUTS)
     if config.input == "define":
         return DefineUnit(config.unit_config())
+    for name in ("expand_dim", "reduce_dim") if config.input in ("linear", "mlp") else ():
+        if getattr(config, name) < 1:
+            raise InputError(f"model.{name} = {getattr(config, name)} must be at least 1")
     if config.input == "linear":
         return GroupLinear(config.mapped_dim, config.reduce_dim)
     if config.input == "mlp":

@@ -290,3 +290,11 @@ def test_it_stands_in_for_an_embedding(make_embedding):
     copy_of_it = Tagger(make_embedding(11))
     copy_of_it.load_state_dict(model.state_dict())
     torch.testing.assert_close(copy_of_it(tokens), model(tokens))
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_its_dimension_is_the_width_of_what_it_returns(input, make_embedding):
+    embedding = make_embedding(input=input)
+    assert embedding(torch.tensor([1])).shape == (1, embedding.embedding_dim)
+    with pytest.raises(TypeError):
+        DefineEmbedding(embedding.map, embedding.unit, output_dim=999)

@@ -575,17 +575,17 @@ def test_tables_of_another_kind_cannot_be_shared(map, output):
         (
             {"map": "adaptive", "output": "adaptive"},
             7,
-            ["from 7 dimensions", "(to 12)", "tie_projections=false"],
+            ["reads 7 dimensions", "to 12 dimensions", "tie_projections=false"],
         ),
         (
             {"map": "projective", "output": "projective"},
             7,
-            ["from 7 dimensions", "(to 8)", "tie_projections=false"],
+            ["reads 7 dimensions", "to 8 dimensions", "tie_projections=false"],
         ),
         (
             {"map": "projective", "output": "adaptive", "tie_tables": False},
             8,
-            ["(adaptive, from 8 dimensions)", "map = projective", "tie_projections=false"],
+            ["output = adaptive) reads 8", "map = projective", "tie_projections=false"],
         ),
         ({"projections": "all"}, 12, ["projections = 'all'", "clusters, one, none"]),
         (
@@ -600,7 +600,7 @@ def test_tables_of_another_kind_cannot_be_shared(map, output):
         (
             {"output": "adaptive", "cluster_factor": 3, **UNTIED},
             12,
-            ["map_dim = 12", "cluster 4 of 4", "cluster_factor = 3"],
+            ["map_dim = 12", "4 clusters", "cluster_factor = 3"],
         ),
     ],
 )
