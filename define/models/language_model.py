@@ -1,25 +1,23 @@
-"""What all registered language models share; the models themselves are in `define.core`."""
-
-from dataclasses import fields
+"""The fairseq wrapper that all registered language models share; models are in `define.core`."""
 
 from fairseq.models import BaseFairseqModel
 from torch import Tensor, nn
 
 from define.core.language_model import LanguageModelOutput
 from define.core.parts import mark_parts
-from define.core.registry import MODELS
+from define.core.registry import MODELS, config_from
 from define.core.state import State
 
 
 class LanguageModel(BaseFairseqModel):
-    """Tokens and targets (T, B), and the state before them -> (summed nll in nats, output).
+    """Tokens and targets (T, B) and the state before them -> (summed nll in nats, output).
 
-    The loss is taken inside, so that logits of the whole vocabulary need not leave the output
-    layer; without targets it is None.
+    The model computes the loss itself, so the logits never leave the output layer. Without targets
+    the loss is None.
     """
 
     name: str
-    """Of the model in `define.core.registry`."""
+    """The model's name in `define.core.registry`."""
 
     def __init__(self, core: nn.Module):
         super().__init__()
@@ -29,8 +27,7 @@ class LanguageModel(BaseFairseqModel):
     @classmethod
     def build_model(cls, cfg, task) -> "LanguageModel":
         config_class, model_class = MODELS[cls.name]
-        config = config_class(**{f.name: getattr(cfg, f.name) for f in fields(config_class)})
-        return cls(model_class(config, task.num_types))
+        return cls(model_class(config_from(config_class, cfg), task.num_types))
 
     def forward(
         self, src_tokens: Tensor, state: State | None = None, target: Tensor | None = None
@@ -40,5 +37,5 @@ class LanguageModel(BaseFairseqModel):
         return nll, output
 
     def max_positions(self) -> None:
-        """Streams have no longest length."""
+        """None: a stream has no maximum length."""
         return None

@@ -86,7 +86,7 @@ def test_nats_and_bits_are_not_mixed(train, workplace, corpus, checkpoint_of, mo
 
 
 def test_a_validation_that_skips_tokens_is_an_error(train, workplace):
-    with pytest.raises(RuntimeError, match="validation scored 160 tokens, the corpus has 329"):
+    with pytest.raises(RuntimeError, match="validation scored 160 tokens, but the corpus has 329"):
         train("dataset.max_valid_steps=1", "run.dir=run")
     record = read(workplace / "run")
     assert (record["status"], record["epochs"], record["final"]) == ("failed", [], None)
