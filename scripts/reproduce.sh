@@ -12,10 +12,10 @@ usage() {
   cat <<TEXT
 usage: scripts/reproduce.sh [all | TABLE ...] [options]
 
-Prepares the corpora, trains every row of each TABLE in one sweep (finished rows stay, interrupted
-ones go on, a row that fails does not stop the others), prints the comparison with the paper, and
+Prepares the corpora, trains every row of each TABLE in one sweep (finished rows are skipped,
+interrupted ones resume, a failed row does not stop the others), prints the comparison with the paper, and
 writes the reports: one page over everything, one folder per table. What is missing on this machine
-is set up first. The exit code is 0 if every row is finished.
+is set up first. The exit code is 0 if every row finished.
 
 Without a TABLE: the demonstration. Table 1c's comparison, briefly, on English text that comes with
 Python; nothing is downloaded. Takes a few minutes on 2 CPU cores.
