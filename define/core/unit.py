@@ -65,7 +65,7 @@ def require_probability(name: str, value: float) -> None:
 def require_choice(name: str, value: str, choices: Collection[str]) -> None:
     """Raises InputError unless `value` is one of `choices`."""
     if value not in choices:
-        raise InputError(f"{name} = {value!r} is unknown; use one of {', '.join(choices)}")
+        raise InputError(f"{name} = {value!r} is unknown; take one of {', '.join(choices)}")
 
 
 @dataclass(frozen=True)

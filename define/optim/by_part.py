@@ -33,7 +33,7 @@ A learning rate factor of 0 freezes the part; its gradients still count in the c
 def require_factor(key: str, value: float) -> None:
     """Raises InputError unless the value is finite and at least 0."""
     if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"{key} = {value} must be finite and at least 0")
+        raise InputError(f"{key} = {value} must be a finite number of at least 0")
 
 
 def groups_by_part(cfg: FactorFields, params: Iterable[nn.Parameter]) -> list[Any]:

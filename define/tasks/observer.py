@@ -26,7 +26,7 @@ def check_autocast(name: str) -> None:
     """Raises InputError unless `name` is a key of `AUTOCAST`."""
     if name not in AUTOCAST:
         raise InputError(
-            f"task.autocast = {name!r} is unknown; use none, bf16 or, only with `define`, auto"
+            f"task.autocast = {name!r} is unknown; take none, bf16 or, only with `define`, auto"
         )
 
 

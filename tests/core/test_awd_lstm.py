@@ -396,7 +396,7 @@ def test_a_model_is_built_by_its_registered_name(make_model):
     twin.load_state_dict(model.state_dict())
     assert twin.config == model.config
     with pytest.raises(
-        InputError, match="model._name = 'lstm' is unknown; use one of define_awd_lstm"
+        InputError, match="model._name = 'lstm' is unknown; take one of define_awd_lstm"
     ):
         build_model({"_name": "lstm"}, V)
     del section["cutoffs"]

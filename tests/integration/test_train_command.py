@@ -141,7 +141,7 @@ def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
         ("threads=0", "threads = 0"),
         ("wandb=maybe", "wandb = 'maybe'"),
         ("model.map_dim=0", "0 dimensions"),
-        ("model.map_dim=17", "n = 17 does not split into 2"),
+        ("model.map_dim=17", "(n) = 17 cannot be split into 2"),
         ("model.expand_dim=8", "k = 8 is smaller than n = 16"),
         ("model.layers=0", "layers = 0"),
         ("model.word_dropout=1.0", "word_dropout = 1.0"),

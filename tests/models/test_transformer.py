@@ -580,20 +580,20 @@ def test_architectures_have_the_sizes_of_table_3(name, row, scale):
         ({"encoder_layers": 0}, "encoder_layers = 0 must be at least 1"),
         ({"decoder_layers": -1}, "decoder_layers = -1 must be at least 1"),
         ({"max_source_positions": 0}, "max_source_positions = 0 must be at least 1"),
-        ({"dropout": 1.0}, r"dropout = 1.0 must lie in \[0, 1\)"),
-        ({"attention_dropout": -0.1}, r"attention_dropout = -0.1 must lie in \[0, 1\)"),
+        ({"dropout": 1.0}, r"model.dropout = 1.0 must be at least 0 and below 1"),
+        ({"attention_dropout": -0.1}, r"attention_dropout = -0.1 must be at least 0"),
         (
             {"reduce_dim": 16},
-            "the input layer gives 16 dimensions, but model_dim = 15; make reduce_dim .* equal",
+            "output has 16 dimensions, but model.model_dim = 15; set model.reduce_dim",
         ),
-        ({"input": "table"}, "the input layer gives 8 dimensions, but model_dim = 15; make .* map"),
-        ({"heads": 4}, "model_dim = 15 must be a multiple of heads = 4"),
+        ({"input": "table"}, "output has 8 dimensions, but model.model_dim = 15; set .* model.map"),
+        ({"heads": 4}, "model_dim = 15 must be a multiple of model.heads = 4"),
         (
             {"share": "all", "map": "adaptive", "cutoffs": [5]},
-            "share = all needs one table for all types, but map = adaptive; take map=standard or",
+            "share = all needs one table for all types, but model.map = adaptive; set model.map=st",
         ),
         ({"input": "gru"}, "input = 'gru'"),
-        ({"unit": "text", "max_groups": 3}, "n = 8 does not split into 3"),
+        ({"unit": "text", "max_groups": 3}, "n. = 8 cannot be split into 3"),
     ],
 )
 def test_bad_values_are_named_with_the_rule_and_the_way_out(fields, sentence):

@@ -124,7 +124,7 @@ def test_what_fairseq_itself_loses(split, max_tokens, multiple, lost, make_task)
 
 
 def test_an_unknown_precision_is_refused(make_task):
-    with pytest.raises(InputError, match="task.autocast = 'fp8' is unknown; take none or bf16"):
+    with pytest.raises(InputError, match="task.autocast = 'fp8' is unknown; take none, bf16"):
         make_task(autocast="fp8")
 
 
