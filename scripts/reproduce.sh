@@ -81,9 +81,11 @@ fi
 cd "$root"
 define() { "$python" -m define "$@"; }
 
-rows=$(cd configs/experiment && printf '%s\n' "${tables[@]/%//*.yaml}")
-rows=$(cd configs/experiment && ls $rows | sed 's/\.yaml$//' | paste -sd, -)
-sweep=("experiment=$rows" "scale=$scale")
+rows=()
+for table in "${tables[@]}"; do
+  for config in configs/experiment/"$table"/*.yaml; do rows+=("$table/$(basename "$config" .yaml)"); done
+done
+sweep=("experiment=$(IFS=, && echo "${rows[*]}")" "scale=$scale")
 if [[ $seeds ]]; then flags+=(--seeds "1-$seeds"); fi
 if [[ $dry ]]; then
   define train -m --dry-run "${flags[@]}" "${sweep[@]}" "${overrides[@]}"
