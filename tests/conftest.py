@@ -109,7 +109,9 @@ def save_translator(pair_corpus) -> Callable[..., Any]:
         }
         task = task_for(checkpoint, pair_corpus)
         torch.manual_seed(seed)
-        model = DefineTransformer.of(config, task.source_dictionary, task.target_dictionary)
+        model = DefineTransformer.from_dictionaries(
+            config, task.source_dictionary, task.target_dictionary
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save({**checkpoint, "model": model.state_dict()}, path)
         return model

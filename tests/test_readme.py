@@ -1,5 +1,6 @@
 """The commands and links of the project's pages are what the project has."""
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -10,7 +11,10 @@ import pytest
 from define.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "experiments" / "README.md", ROOT / "docs" / "recipes.md")
+PAGES = (
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "experiments" / "README.md"),
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
@@ -26,11 +30,25 @@ def _commands() -> list[list[str]]:
 COMMANDS = _commands()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}")
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     own = [link for link in links if not link.startswith("https://")]
-    assert own and [link for link in own if not (page.parent / link).is_file()] == []
+    assert [link for link in own if not (page.parent / link).is_file()] == []
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_the_generated_parts_are_current(tmp_path):
+    spec = importlib.util.spec_from_file_location("update", ROOT / "scripts" / "update_readme.py")
+    update = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(update)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert update.with_results(readme) == readme
+    update.write_picture(tmp_path / "unit.svg")
+    assert (tmp_path / "unit.svg").read_bytes() == (ROOT / update.PICTURE).read_bytes()
 
 
 def test_every_report_is_linked():
@@ -41,8 +59,8 @@ def test_every_report_is_linked():
 
 
 def test_every_command_of_the_readme_is_of_a_known_kind():
-    known = {"define", "scripts/reproduce.sh", "scripts/test.sh", "fairseq-train"}
-    known |= {"fairseq-hydra-train", "fairseq-generate"}
+    known = {"define", "source", "fairseq-train", "fairseq-hydra-train", "fairseq-generate"}
+    known |= {f"scripts/{name}.sh" for name in ("setup", "reproduce", "check", "test")}
     assert {words[0] for words in COMMANDS} == known
 
 

@@ -301,13 +301,16 @@ def test_ci_hands_the_real_corpora_to_the_tests(machine):
     data = machine.root.parent / "shared" / "data"
     data.mkdir(parents=True)
     write_program(machine.root / "scripts" / "test.sh", '#!/bin/bash\necho "$DEFINE_DATA_SOURCE"\n')
+    write_program(machine.root / "scripts" / "check.sh", "#!/bin/bash\n")
     result = subprocess.run(
         [str(machine.root / ".ci" / "run")], cwd="/", capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == str(data)
 
 
-@pytest.mark.parametrize("script", ["scripts/setup.sh", "scripts/test.sh", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", ["scripts/setup.sh", "scripts/check.sh", "scripts/test.sh", ".ci/run"]
+)
 def test_scripts_can_be_run_and_parse(script):
     assert os.access(ROOT / script, os.X_OK)
     subprocess.run(["bash", "-n", str(ROOT / script)], check=True)

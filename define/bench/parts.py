@@ -46,7 +46,7 @@ def unit(bench: Bench) -> Iterator[dict[str, Any]]:
         config = UnitConfig(*size, MAX_GROUPS)
         module = DefineUnit(config).to(bench.device)
         table = nn.Embedding(corpus["types"], config.n, device=bench.device)
-        embedding = DefineEmbedding(table, module, config.output_dim)
+        embedding = DefineEmbedding(table, module)
         e_i = torch.randn(distinct, config.n, device=bench.device, requires_grad=True)
         for name, autocast in PRECISIONS.items():
             bf16 = autocast == "bf16"

@@ -1,9 +1,11 @@
 """AWD-LSTM (Merity et al. 2018b) over any input layer; source: salesforce/awd-lstm-lm, model.py.
 
-Without its weight drop and regularisation it is the LSTM of Merity et al. 2018a and of Table 1a.
+Without weight drop and regularisation it is the LSTM of Merity et al. 2018a and Table 1a.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -12,6 +14,7 @@ from define.core.inputs import InputOutputConfig, build_input, option
 from define.core.language_model import LanguageModelOutput
 from define.core.lstm import LSTMState, WeightDropLSTM
 from define.core.outputs import build_output, tables
+from define.core.unit import require_probability
 from define.errors import InputError
 
 
@@ -19,14 +22,14 @@ from define.errors import InputError
 class AWDLSTMConfig(InputOutputConfig):
     """Sizes and dropouts; defaults are the published Penn Treebank recipe (main.py, README.md)."""
 
-    hidden_dim: int = option(1150, "width of all LSTM layers but the last")
-    layers: int = option(3, "LSTM layers; the last is as wide as e_i, for the tied softmax")
+    hidden_dim: int = option(1150, "width of all LSTM layers except the last")
+    layers: int = option(3, "LSTM layers; the last is as wide as e_i because the softmax is tied")
     output_dropout: float = option(0.4, "locked dropout on the last layer's output")
     hidden_dropout: float = option(0.25, "locked dropout between layers")
     input_dropout: float = option(0.4, "locked dropout on the embeddings")
     word_dropout: float = option(0.1, "dropout of whole words, on e_o")
     weight_dropout: float = option(0.5, "dropout of hidden-to-hidden weights")
-    init_range: float = option(0.1, "a standard table is drawn from U(-init_range, init_range)")
+    init_range: float = option(0.1, "initialise a standard table from U(-init_range, init_range)")
 
     def layer_dims(self) -> list[tuple[int, int]]:
         """(input, output) width of each LSTM layer."""
@@ -38,8 +41,8 @@ class AWDLSTMConfig(InputOutputConfig):
 class LSTMConfig(AWDLSTMConfig):
     """Table 1a's LSTM; sizes from its parameter counts, dropouts from Merity et al. 2018a."""
 
-    hidden_dim: int = option(1024, "width of all LSTM layers but the last")
-    layers: int = option(4, "LSTM layers; the last is as wide as e_i, for the tied softmax")
+    hidden_dim: int = option(1024, "width of all LSTM layers except the last")
+    layers: int = option(4, "LSTM layers; the last is as wide as e_i because the softmax is tied")
     output_dropout: float = option(0.1, "locked dropout on the last layer's output")
     hidden_dropout: float = option(0.1, "locked dropout between layers")
     input_dropout: float = option(0.1, "locked dropout on the embeddings")
@@ -50,23 +53,21 @@ class LSTMConfig(AWDLSTMConfig):
 class AWDLSTM(nn.Module):
     """Embedding, LSTM layers with weight drop, output layer (by default tied, with a bias).
 
-    The state, one (h, c) per layer, goes in and comes out as a value.
+    The state is one (h, c) per layer, passed in and returned.
 
     Shapes:
         tokens (T, B) -> features (T, B, dimension of e_i).
     Raises:
-        InputError: impossible sizes or dropouts.
+        InputError: invalid sizes or dropouts.
     """
 
     def __init__(self, config: AWDLSTMConfig, num_types: int):
         super().__init__()
         for name in ("hidden_dim", "layers"):
             if getattr(config, name) < 1:
-                raise InputError(f"{name} = {getattr(config, name)} must be at least 1")
+                raise InputError(f"model.{name} = {getattr(config, name)} must be at least 1")
         for name in ("output", "hidden", "input", "word", "weight"):
-            p = getattr(config, f"{name}_dropout")
-            if not 0 <= p < 1:
-                raise InputError(f"{name}_dropout = {p} must lie in [0, 1)")
+            require_probability(f"model.{name}_dropout", getattr(config, f"{name}_dropout"))
         self.config = config
         self.embedding = build_input(config, num_types)
         self.lstm = nn.ModuleList(
@@ -81,7 +82,8 @@ class AWDLSTM(nn.Module):
 
     def zero_state(self, batch_size: int) -> tuple[LSTMState, ...]:
         """The state before the first token of every stream."""
-        return tuple(layer.zero_state(batch_size) for layer in self.lstm)
+        layers = cast(Iterable[WeightDropLSTM], self.lstm)
+        return tuple(layer.zero_state(batch_size) for layer in layers)
 
     def forward(
         self, tokens_TB: Tensor, state: tuple[LSTMState, ...] | None = None
@@ -93,7 +95,7 @@ class AWDLSTM(nn.Module):
         if training and config.word_dropout:
             x = x * word_dropout_mask(tokens_TB, self.embedding.num_embeddings, config.word_dropout)
         x = locked_dropout(x, config.input_dropout, training)
-        new_state = []
+        new_state: list[LSTMState] = []
         for layer, layer_state in zip(self.lstm, state, strict=True):
             if new_state:
                 x = locked_dropout(x, config.hidden_dropout, training)

@@ -1,8 +1,8 @@
-"""Token tables cut into clusters of types by frequency, each as wide as its types are worth.
+"""Token tables split into clusters of types by frequency.
 
-Adaptive input (Baevski & Auli 2019; fairseq, modules/adaptive_input.py) gives rarer clusters
-narrower tables; Transformer-XL's projective embedding (mem_transformer.py, div_val 1) gives all
-the same width n and projects them to the model's. Types must be in frequency order.
+Adaptive input (Baevski & Auli 2019; fairseq, modules/adaptive_input.py) uses narrower tables for
+rarer clusters. Transformer-XL's projective embedding (mem_transformer.py, div_val 1) uses one width
+n and projects it to the model's. Types must be sorted by frequency.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from define.errors import InputError
 
 
 def cluster_edges(num_types: int, cutoffs: Sequence[int]) -> list[int]:
-    """Where clusters begin and end: [0, *cutoffs, V].
+    """The clusters' edges: [0, *cutoffs, V].
 
     Raises:
-        InputError: the cutoffs do not increase strictly within (0, V).
+        InputError: the cutoffs do not increase strictly between 0 and V.
     """
     edges = [0, *cutoffs, num_types]
     if any(low >= high for low, high in zip(edges, edges[1:], strict=False)):
         raise InputError(
-            f"cutoffs = {list(cutoffs)} must increase and lie between 0 and the {num_types} types "
-            f"of the vocabulary"
+            f"model.cutoffs = {list(cutoffs)} must increase and lie between 0 and the vocabulary's "
+            f"{num_types} types"
         )
     return edges
 
@@ -39,10 +39,10 @@ def new_tables(edges: Sequence[int], widths: Sequence[int]) -> nn.ParameterList:
 
 
 def new_projections(widths: Sequence[int], dim: int, one: bool = False) -> nn.ParameterDict:
-    """A bias-free projection (dim, width) per cluster that needs one, drawn Xavier-uniformly.
+    """A bias-free, Xavier-uniform projection (dim, width) for each cluster with width != dim.
 
     Args:
-        one: clusters, of one width then, share one parameter; each has it under its own name.
+        one: all clusters, which then have the same width, share one parameter.
     """
     projections = {
         str(i): nn.Parameter(nn.init.xavier_uniform_(torch.empty(dim, width)))
@@ -59,11 +59,11 @@ class ClusteredEmbedding(nn.Module):
 
     Shapes:
         tokens (...) of integers -> (..., embedding_dim).
-        tables[i] (size_i, width_i); projections[str(i)] (embedding_dim, width_i), absent where the
-        table is as wide as the result.
+        tables[i] (size_i, width_i); projections[str(i)] (embedding_dim, width_i), absent where
+        width_i = embedding_dim.
 
     Args:
-        edges: where clusters begin and end, from `cluster_edges`.
+        edges: the clusters' edges, from `cluster_edges`.
         widths: width of each cluster's table.
         dim: dimension of the result.
         one_projection: all clusters share one projection; their widths must be equal.

@@ -1,7 +1,8 @@
-"""Parameters of a built model, by the parts of the paper's tables."""
+"""Counts a model's parameters by the parts that the paper's tables list."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,11 @@ from define.core.parts import parameters_by_part
 def count_parameters(
     model: nn.Module, embeddings: Sequence[DefineEmbedding], outputs: Sequence[nn.Module]
 ) -> dict[str, int]:
-    """Counts every tensor once, however often it is tied.
+    """Counts every tensor once, even if several layers share it.
 
-    Args: as `parameters_by_part`.
+    Args: see `parameters_by_part`.
     Returns:
-        {"define", "context", "io", "total"}: plain counts. "define" is the part `unit`, "io" are
-        the parts `table` and `output`.
+        counts by "define" (the part `unit`), "context", "io" (`table` and `output`) and "total".
     """
     parts = parameters_by_part(model, embeddings, outputs)
     counts = {part: sum(p.numel() for p in own) for part, own in parts.items()}
@@ -32,12 +32,18 @@ def count_parameters(
 
 
 class _WithoutDraws(TorchFunctionMode):
-    """Leaves random initial values out: without memory, torch would load its compiler for them."""
+    """Skips random initialisation: on the meta device, torch would import its compiler for it."""
 
     INITS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
     METHODS = (Tensor.normal_, Tensor.uniform_)
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         if func in self.INITS:
             return kwargs["tensor"]
@@ -46,6 +52,6 @@ class _WithoutDraws(TorchFunctionMode):
 
 @contextmanager
 def without_values() -> Iterator[None]:
-    """What is built inside has shapes alone, and takes no memory."""
+    """Modules built inside have shapes but no values, and take no memory."""
     with torch.device("meta"), _WithoutDraws():
         yield

@@ -1,4 +1,4 @@
-"""Dropout, and the variational dropouts of AWD-LSTM (Merity et al. 2018b): a mask per sequence."""
+"""Dropout, and AWD-LSTM's variational dropouts (Merity et al. 2018b) with one mask per sequence."""
 
 import torch
 from torch import Tensor, nn
@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
-    """`F.dropout`; on a CPU, whose Bernoulli draws are slow, 16 random bits decide on an element.
+    """`F.dropout`; on a CPU, where Bernoulli draws are slow, each element uses 16 random bits.
 
-    There p is rounded to a multiple of 2**-16; the scale of what is kept is 1 / (1 - p).
+    On a CPU, p is rounded to a multiple of 2**-16; kept elements are scaled by 1 / (1 - p).
     """
     if not training or p == 0 or x.device.type != "cpu":
         return F.dropout(x, p, training)
@@ -19,21 +19,21 @@ def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout` by `dropout`."""
+    """`nn.Dropout` that uses `dropout`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.p, self.training)
 
 
 def locked_dropout(x_TBF: Tensor, p: float, training: bool) -> Tensor:
-    """Drops features with one mask per stream, the same at every time step."""
+    """Drops features with one mask per stream, used at every time step."""
     if not training or p == 0:
         return x_TBF
     return x_TBF * dropout(x_TBF.new_ones(1, *x_TBF.shape[1:]), p)
 
 
 def word_dropout_mask(tokens: Tensor, num_types: int, p: float) -> Tensor:
-    """A factor per position that drops whole types: 0 for a dropped word, else 1 / (1 - p).
+    """Factors that drop whole word types: 0 for a dropped word, 1 / (1 - p) for the others.
 
     Shapes:
         tokens (...) -> (..., 1), in float32.

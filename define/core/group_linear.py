@@ -8,23 +8,26 @@ from torch import Tensor, nn
 from define.errors import InputError
 
 
-def require_divisible(name: str, value: int, groups: int) -> None:
+def require_divisible(name: str, value: int, groups: int, groups_key: str = "groups") -> None:
     """Raises InputError unless `value` features split into `groups` equal groups."""
     if groups < 1 or value < 1 or value % groups:
         raise InputError(
-            f"{name} = {value} does not split into {groups} equal groups; "
-            f"take a multiple of {groups} or fewer groups"
+            f"{name} = {value} cannot be split into {groups} equal groups; "
+            f"use a multiple of {groups} or a smaller {groups_key}"
         )
 
 
 class GroupLinear(nn.Module):
     """Splits the features into g groups, maps each by its own matrix, concatenates the results.
 
-    Weights: in_features * out_features / groups; g = 1 is a linear layer (paper, section 3.1). With
-    `share` one matrix serves all groups, as appendix A.1 may be read: another g times fewer.
+    It has in_features * out_features / groups weights; g = 1 is a linear layer (paper, section
+    3.1). With `share`, all groups use one matrix (one reading of appendix A.1), and the number of
+    weights is divided by g again.
 
     Shapes:
         input (..., in_features), output (..., out_features).
+    Raises:
+        InputError: a width that cannot be split into so many groups.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class GroupLinear(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Xavier-uniform in each group (as the authors' later code intends), zero bias."""
+        """Draws weights Xavier-uniformly in each group, as the authors' later code; bias 0."""
         _, fan_in, fan_out = self.weight.shape
         bound = math.sqrt(6 / (fan_in + fan_out))
         nn.init.uniform_(self.weight, -bound, bound)

@@ -1,8 +1,8 @@
-"""What every language model here gives for a window of tokens.
+"""The output of a language model for a window of tokens.
 
-A language model is called as `model(tokens_TB, state)`, state None at the start of the streams; it
+Call a language model as `model(tokens_TB, state)`, with state None at the start of the streams. It
 has an `embedding` (`define.core.embedding`), an `output` (`define.core.outputs`) and
-`zero_state(batch_size)`, and keeps nothing between calls.
+`zero_state(batch_size)`, and stores nothing between calls.
 """
 
 from typing import NamedTuple
@@ -13,11 +13,11 @@ from define.core.state import State
 
 
 class LanguageModelOutput(NamedTuple):
-    """What a forward pass gives.
+    """The result of a forward pass.
 
-    features (T, B, d): what the output layer reads, dropout applied (AR penalises these).
+    features (T, B, d): the output layer's input, after dropout (AR penalises these).
     raw (T, B, d): the same before the last dropout (TAR penalises their change over time).
-    state: to be given to the next forward pass.
+    state: the input of the next forward pass.
     """
 
     features: Tensor

@@ -12,10 +12,10 @@ LSTMState = tuple[Tensor, Tensor]
 
 
 class WeightDropLSTM(nn.Module):
-    """An LSTM layer whose hidden-to-hidden matrix is dropped once per forward pass.
+    """An LSTM layer with dropout on its hidden-to-hidden matrix, drawn once per forward pass.
 
-    The raw matrix is the only parameter; the dropped one is a value that lives as long as the
-    pass, so switching between training and evaluation has nothing to restore.
+    The raw matrix is the only parameter. The dropped copy exists only during the pass, so switching
+    between training and evaluation restores nothing.
 
     Shapes:
         x (T, B, input_dim), state (h, c) each (1, B, hidden_dim) -> (T, B, hidden_dim), state.
@@ -41,7 +41,7 @@ class WeightDropLSTM(nn.Module):
     def forward(self, x_TBI: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
         weight_hh = dropout(self.weight_hh, self.weight_dropout, self.training)
         weights = [self.weight_ih, weight_hh, self.bias_ih, self.bias_hh]
-        # On a GPU autocast would run this in float16, whatever type it was asked for.
+        # On a GPU, autocast would run this in float16 even when set to another type.
         with torch.autocast("cuda", enabled=False):
             y_TBH, h, c = torch.lstm(
                 x_TBI.to(weight_hh.dtype) if x_TBI.is_cuda else x_TBI,

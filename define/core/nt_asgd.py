@@ -1,10 +1,11 @@
-"""NT-ASGD: SGD that starts to average its iterates once validation stops improving.
+"""NT-ASGD: SGD that averages its iterates once the validation loss stops improving.
 
 Source: Merity et al. 2018b, algorithm 1, as run by awd-lstm-lm (main.py): the condition is
 `loss > min(history[:-nonmono])`; the preprint's text differs.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ class NonMonotoneTrigger:
         self.history: list[float] = []
 
     def observe(self, loss: float) -> bool:
-        """Notes a validation loss; returns whether it fires."""
+        """Records a validation loss; returns whether the trigger fires."""
         older = self.history[: max(len(self.history) - self.nonmono, 0)]
         fired = bool(older) and loss > min(older)
         self.history.append(float(loss))
@@ -28,12 +29,12 @@ class NonMonotoneTrigger:
 class NTASGD(torch.optim.SGD):
     """SGD with weight decay; after `start_averaging`, also the running mean of the iterates.
 
-    With t0 = 0 and lambd = 0 (the published recipe) this is `torch.optim.ASGD` but for two things:
-    a learning rate holds for the step it is set for, where `torch.optim.ASGD` applies it one step
-    late (the per-batch scaling by length would lag); and every trained parameter is averaged.
-    As there, the mean starts at the second step after the switch.
+    With t0 = 0 and lambd = 0 (the published recipe) this is `torch.optim.ASGD` except that a new
+    learning rate takes effect at once (`torch.optim.ASGD` applies it one step late, so scaling by
+    batch length would lag), and that every trained parameter is averaged. The mean starts at the
+    second step after the switch in both.
 
-    While `swapped`, the parameters hold the means and the optimizer keeps the raw values.
+    While `swapped`, the parameters hold the means and the optimizer state holds the raw values.
     """
 
     def __init__(self, params: Iterable[Tensor], lr: float, weight_decay: float = 0.0):
@@ -43,11 +44,11 @@ class NTASGD(torch.optim.SGD):
         self.averaged_steps = 0
 
     def start_averaging(self) -> None:
-        """Averages from the next step on."""
+        """Starts averaging at the next step."""
         self.averaging = True
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Any = None) -> Any:
         self.use_raw()
         loss = super().step(closure)
         if self.averaging:
@@ -65,12 +66,12 @@ class NTASGD(torch.optim.SGD):
             torch._foreach_lerp_(means, params, 1 / (self.averaged_steps - 1))
 
     def use_averages(self) -> None:
-        """Puts the means in the parameters (no effect before averaging has begun)."""
+        """Copies the means into the parameters; does nothing before averaging has begun."""
         if self.averaged_steps and not self.swapped:
             self._swap()
 
     def use_raw(self) -> None:
-        """Puts the raw values back."""
+        """Restores the raw values."""
         if self.swapped:
             self._swap()
 

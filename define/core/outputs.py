@@ -1,18 +1,19 @@
-"""Output layers: softmaxes over the vocabulary, whole or in clusters, tied to the input's tables.
+"""Output layers: softmaxes over the vocabulary, optionally in clusters and tied to the input.
 
-One class serves all: the standard softmax is one cluster with a bias; the adaptive softmax (Grave
-et al. 2017a) and Transformer-XL's projected one (proj_adaptive_softmax.py) have a head over the
-first cluster and one entry per further cluster, and a softmax within each of those.
+One class covers all of them. The standard softmax is one cluster with a bias. The adaptive softmax
+(Grave et al. 2017a) and Transformer-XL's projected one (proj_adaptive_softmax.py) have a head over
+the first cluster plus one entry for each further cluster, and a softmax within each of those.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from define.core.clusters import new_projections, new_tables
+from define.core.clusters import ClusteredEmbedding, new_projections, new_tables
 from define.core.embedding import DefineEmbedding
 from define.core.inputs import MAPS, InputOutputConfig, cluster_layout
 from define.core.unit import require_choice
@@ -22,28 +23,29 @@ IGNORED = -1
 """The target of a position that is not scored."""
 
 CPU_ROWS = 192
-"""Positions whose logits are computed at once on a CPU: few stay in its cache, many make products
-fast. With 10,000 types 64 dimensions prefer 128 (by 2 percent), 256 and more prefer 256 (by 3)."""
+"""Positions per block of logits on a CPU: small blocks fit the cache, large ones multiply faster.
+
+With 10,000 types, 64 dimensions are 2 % faster with 128, 256 and more are 3 % faster with 256."""
 LOGITS = 2**26
-"""Logits that are computed at once on other devices."""
+"""Logits per block on other devices."""
 
 
 class OutputLayer(nn.Module):
-    """Features -> probabilities of types; in float32 at least, under autocast too.
+    """Features -> probabilities of types, in float32 or wider even under autocast.
 
     A type's probability is that of its cluster's entry in the head times its own within the
-    cluster. The logits of a cluster are computed only where a target lies in it, and for some rows
-    at a time: `nll_sum`, which training uses, never holds V logits for every token of a batch, and
-    neither does `nll` where no gradient is recorded.
+    cluster. A cluster's logits are computed only for targets in that cluster, one block of rows at
+    a time. So `nll_sum`, which training uses, never stores V logits for every token of a batch;
+    nor does `nll` when no gradient is recorded.
 
     Shapes:
         features (..., dim), targets (...) -> nll_sum (); nll (...); log_probs (..., V).
         cluster_weight (clusters - 1, width of the first table), None for one cluster.
 
     Args:
-        tables, edges: as in `ClusteredEmbedding`; parameters may be shared with one.
-        projections: of the same; features are projected by their transposes.
-        bias: whether types, and the clusters' entries in the head, have biases.
+        tables, edges: see `ClusteredEmbedding`, with which parameters may be shared.
+        projections: also from there; their transposes project the features.
+        bias: whether types and the clusters' entries in the head have biases.
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class OutputLayer(nn.Module):
         super().__init__()
         self.tables, self.projections, self.edges = nn.ParameterList(tables), projections, edges
         tails = len(self.tables) - 1
-        self.cluster_weight = self.cluster_bias = None
+        self.cluster_weight: nn.Parameter | None = None
+        self.cluster_bias: nn.Parameter | None = None
         if tails:
             entries = torch.empty(tails, self.tables[0].shape[1])
             self.cluster_weight = nn.Parameter(nn.init.xavier_uniform_(entries))
@@ -67,17 +70,18 @@ class OutputLayer(nn.Module):
     def nll(self, features: Tensor, targets: Tensor) -> Tensor:
         """Negative log-likelihoods in nats; 0 where the target is `IGNORED`."""
         flat = targets.flatten()
-        nll = None
         with torch.autocast(features.device.type, enabled=False):
-            for where, *cluster in self._clusters(features, flat):
-                part = _nll(*cluster)
-                nll = part if nll is None else nll.index_add(0, where, part)
+            clusters = self._clusters(features, flat)
+            _, *head = next(clusters)
+            nll = _nll(*head)
+            for where, *cluster in clusters:
+                nll = nll.index_add(0, where, _nll(*cluster))
         return nll.view(targets.shape)
 
     def nll_sum(self, features: Tensor, targets: Tensor) -> Tensor:
-        """The sum of `nll`, in less time and memory, above all if a gradient is wanted.
+        """The sum of `nll`, in less time and memory, especially with a gradient.
 
-        The gradient is computed along with the sum, part by part; it cannot be differentiated.
+        The gradient is computed along with the sum, block by block, and is not differentiable.
         """
         if not torch.is_grad_enabled():
             return self.nll(features, targets).sum()
@@ -86,9 +90,9 @@ class OutputLayer(nn.Module):
             return sum(_SummedNLL.apply(*cluster) for _, *cluster in clusters)
 
     def _clusters(self, features: Tensor, flat: Tensor) -> Iterator[tuple]:
-        """Of each cluster: where its targets are, the features there, weight, bias, the targets.
+        """For each cluster: positions of its targets, the features there, weight, bias, targets.
 
-        The first is the head, which has all positions, with a target in it for each.
+        The head comes first; it covers all positions, so its positions are None.
         """
         x = _at_least_float32(features.reshape(-1, features.shape[-1]))
         head = flat.clone()
@@ -118,17 +122,18 @@ class OutputLayer(nn.Module):
         return x @ self.projections[str(i)].to(x.dtype) if str(i) in self.projections else x
 
     def _weight(self, i: int, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias of cluster i; the head's include its entries for the other clusters."""
+        """Weight and bias of cluster i; those of the head include the other clusters' entries."""
         weight = self.tables[i]
         bias = None if self.bias is None else self.bias[self.edges[i] : self.edges[i + 1]]
         if i == 0 and self.cluster_weight is not None:
             weight = torch.cat([weight, self.cluster_weight])
-            bias = None if bias is None else torch.cat([bias, self.cluster_bias])
+            if bias is not None and self.cluster_bias is not None:
+                bias = torch.cat([bias, self.cluster_bias])
         return weight.to(dtype), None if bias is None else bias.to(dtype)
 
 
 def _nll(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-    """Negative log-likelihoods (P) for features (P, dim) and targets (P)."""
+    """Negative log-likelihoods (P) of targets (P) given features (P, dim)."""
     rows = _rows(x, weight)
     parts = [
         F.cross_entropy(F.linear(part, weight, bias), own, ignore_index=IGNORED, reduction="none")
@@ -138,15 +143,17 @@ def _nll(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Ten
 
 
 class _SummedNLL(torch.autograd.Function):
-    """The sum of `_nll` of the same arguments; its gradient is computed in the forward pass."""
+    """The sum of `_nll` of the same arguments; computes its gradient in the forward pass."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
+    ) -> Tensor:
         x_grad, weight_grad = torch.empty_like(x), torch.zeros_like(weight)
         bias_grad = None if bias is None else torch.zeros_like(bias)
         total = x.new_zeros(())
         rows = _rows(x, weight)
-        buffer = x.new_empty(min(rows, len(x)), len(weight))  # new memory would cost page faults
+        buffer = x.new_empty(min(rows, len(x)), len(weight))  # allocating anew costs page faults
         for part, own, part_grad in zip(
             x.split(rows), targets.split(rows), x_grad.split(rows), strict=True
         ):
@@ -159,20 +166,20 @@ class _SummedNLL(torch.autograd.Function):
             sums = exp.sum(1, keepdim=True)
             scored = (own != IGNORED).unsqueeze(1).to(x.dtype)
             total += (sums.log() * scored).sum()
-            # The gradient of the logits is (exp - sums at the target) / sums; to multiply the
-            # narrow operands of the products by 1 / sums is less work.
+            # The gradient of the logits is (exp - sums at the target) / sums; it is cheaper to
+            # multiply the narrow operands of the products by 1 / sums.
             exp.scatter_add_(1, own.clamp(min=0).unsqueeze(1), -sums)
             factor = scored / sums
             torch.mm(exp, weight, out=part_grad).mul_(factor)
             weight_grad.addmm_(exp.t(), part * factor)
-            if bias is not None:
+            if bias_grad is not None:
                 bias_grad.addmv_(exp.t(), factor.squeeze(1))
         ctx.save_for_backward(x_grad, weight_grad, bias_grad)
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, upstream: Tensor):
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         return *(None if g is None else g * upstream for g in ctx.saved_tensors), None
 
 
@@ -185,25 +192,26 @@ def _at_least_float32(x: Tensor) -> Tensor:
 
 
 def build_output(config: InputOutputConfig, embedding: DefineEmbedding, dim: int) -> OutputLayer:
-    """The output layer of a model whose input layer is `embedding`.
+    """Builds the output layer of a model whose input layer is `embedding`.
 
     Args:
         dim: width of the features that it reads.
     Raises:
-        InputError: the ties asked for do not fit the input layer.
+        InputError: the input layer cannot be tied as requested.
     """
-    require_choice("output", config.output, MAPS)
+    require_choice("model.output", config.output, MAPS)
     edges, widths = cluster_layout(config, config.output, embedding.num_embeddings)
     if config.tie_tables and config.output != config.map:
         raise InputError(
-            f"output = {config.output} cannot share the tables of map = {config.map}; set both "
-            f"alike, or tie_tables=false"
+            f"model.output = {config.output} cannot share the tables of model.map = {config.map}; "
+            f"set both to the same kind, or model.tie_tables=false"
         )
     if config.output == "standard":
         if config.tie_tables and dim != config.map_dim:
             raise InputError(
                 f"the output layer reads {dim} dimensions, but the table that it shares has "
-                f"map_dim = {config.map_dim}; set both alike, or tie_tables=false"
+                f"model.map_dim = {config.map_dim}; set model.map_dim={dim}, or "
+                f"model.tie_tables=false"
             )
         widths = [dim]
     needs_projections = any(width != dim for width in widths)
@@ -211,17 +219,18 @@ def build_output(config: InputOutputConfig, embedding: DefineEmbedding, dim: int
     shares_projections = config.tie_projections and needs_projections and has_projections
     if shares_projections and (config.output != config.map or dim != config.mapped_dim):
         raise InputError(
-            f"the output layer's projections ({config.output}, from {dim} dimensions) cannot be "
-            f"those of map = {config.map} (to {config.mapped_dim}); set both alike, or "
-            f"tie_projections=false"
+            f"the output layer (model.output = {config.output}) reads {dim} dimensions and cannot "
+            f"share the projections of model.map = {config.map} to {config.mapped_dim} dimensions; "
+            f"make both the same, or set model.tie_projections=false"
         )
+    input_projections = getattr(embedding.map, "projections", nn.ParameterDict())
     output_tables = list(tables(embedding.map)) if config.tie_tables else new_tables(edges, widths)
     if not shares_projections:
         output_projections = new_projections(widths, dim)
     elif config.projections == "one":
-        output_projections = embedding.map.projections | new_projections(widths[:1], dim)
+        output_projections = input_projections | new_projections(widths[:1], dim)
     else:
-        output_projections = embedding.map.projections
+        output_projections = input_projections
     return OutputLayer(
         output_tables,
         output_projections,
@@ -230,11 +239,15 @@ def build_output(config: InputOutputConfig, embedding: DefineEmbedding, dim: int
     )
 
 
-def tables(layer: nn.Module) -> Iterable[nn.Parameter]:
-    """The parameters with one row per type, of a map or of an output layer."""
-    return [layer.weight] if isinstance(layer, nn.Embedding) else layer.tables
+def tables(
+    layer: nn.Embedding | ClusteredEmbedding | OutputLayer,
+) -> Iterable[nn.Parameter]:
+    """The parameters with one row per type, of a map or an output layer."""
+    return layer.parameters() if isinstance(layer, nn.Embedding) else layer.tables
 
 
-def projections(layer: nn.Module) -> Iterable[nn.Parameter]:
-    """The projections of the clusters, of a map or of an output layer; a shared one once."""
+def projections(
+    layer: nn.Embedding | ClusteredEmbedding | OutputLayer,
+) -> Iterable[nn.Parameter]:
+    """The clusters' projections, of a map or an output layer; a shared one appears once."""
     return [] if isinstance(layer, nn.Embedding) else dict.fromkeys(layer.projections.values())

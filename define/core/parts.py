@@ -1,4 +1,4 @@
-"""The parts of a model, which its parameters are counted by and may be trained by."""
+"""Assigns a model's parameters to parts, which are counted and trained separately."""
 
 from collections.abc import Sequence
 
@@ -7,21 +7,21 @@ from torch import nn
 from define.core.embedding import DefineEmbedding
 
 PARTS = ("table", "unit", "context", "output")
-"""table: the input maps, tables and projections, also where the output layer shares them.
-unit: what stands between a map and the context model: DeFINE, a linear map or an MLP.
-output: what an output layer has of its own. context: everything else."""
+"""table: the input maps (tables and projections), including those shared with the output layer.
+unit: the layers between a map and the context model: DeFINE, a linear map or an MLP.
+output: what only an output layer uses. context: everything else."""
 
 
 def parameters_by_part(
     model: nn.Module, embeddings: Sequence[DefineEmbedding], outputs: Sequence[nn.Module]
 ) -> dict[str, list[nn.Parameter]]:
-    """Every parameter of a model once, however often it is tied, by part of `PARTS`.
+    """Every parameter of a model once, even if it is tied, by part of `PARTS`.
 
     Args:
-        model: the whole model, on any device, meta included.
-        embeddings, outputs: its input and its output layers.
+        model: the whole model, on any device, including meta.
+        embeddings, outputs: its input and output layers.
     """
-    modules = {
+    modules: dict[str, Sequence[nn.Module]] = {
         "table": [embedding.map for embedding in embeddings],
         "unit": [embedding.unit for embedding in embeddings if embedding.unit is not None],
         "output": outputs,
@@ -40,12 +40,12 @@ def parameters_by_part(
 def mark_parts(
     model: nn.Module, embeddings: Sequence[DefineEmbedding], outputs: Sequence[nn.Module]
 ) -> None:
-    """Writes on every parameter which part it belongs to, for optimizers that see nothing else.
+    """Sets each parameter's part as an attribute, because optimizers see only parameters.
 
-    The attribute is `param_group`: fairseq's wrappers and its composite optimizer read it too.
+    The attribute is `param_group`, which fairseq's wrappers and composite optimizer also read.
 
-    Args: as `parameters_by_part`.
+    Args: see `parameters_by_part`.
     """
     for part, parameters in parameters_by_part(model, embeddings, outputs).items():
         for p in parameters:
-            p.param_group = part
+            p.param_group = part  # type: ignore[attr-defined]  # torch types no attributes

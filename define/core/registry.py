@@ -1,4 +1,4 @@
-"""Models by their registered name, so that a checkpoint says how to rebuild its own."""
+"""Models by registered name, so that a checkpoint can be rebuilt from its config."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -20,16 +20,16 @@ MODELS: dict[str, tuple[type, type[nn.Module]]] = {
 
 
 def config_from(config_class: type, section: Mapping[str, Any]) -> Any:
-    """A model's config from a config's `model` section; other keys are not looked at.
+    """A model's config from a config's `model` section; other keys are ignored.
 
     Raises:
-        InputError: a field is missing.
+        InputError: a missing field.
     """
     names = [f.name for f in fields(config_class)]
     if missing := [name for name in names if name not in section]:
         raise InputError(
-            f"the config of the model {section['_name']} lacks {missing[0]}: another version of "
-            f"this code wrote it; use that version, or train again"
+            f"the config of {section['_name']} has no model.{missing[0]}: another version of this "
+            f"code wrote it; use that version, or train again"
         )
     return config_class(**{name: section[name] for name in names})
 
@@ -38,11 +38,11 @@ def build_model(section: Mapping[str, Any], num_types: int) -> nn.Module:
     """Builds the model of a config's `model` section.
 
     Args:
-        section: holds `_name` and the fields of the model's config.
+        section: `_name` and the fields of the model's config.
         num_types: V.
     Raises:
-        InputError: unknown name, a field that is missing, or dimensions that do not fit.
+        InputError: an unknown name, a missing field, or dimensions that contradict each other.
     """
-    require_choice("model", section["_name"], MODELS)
+    require_choice("model._name", section["_name"], MODELS)
     config_class, model_class = MODELS[section["_name"]]
     return model_class(config_from(config_class, section), num_types)

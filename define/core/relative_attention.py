@@ -1,11 +1,11 @@
-"""Multi-head attention that knows distances, not places (Transformer-XL, Dai et al. 2019, 3.3).
+"""Multi-head attention over relative positions (Transformer-XL, Dai et al. 2019, section 3.3).
 
 The score of key j for query i is the sum of a content term (q_i + u) . k_j and a position term
 (q_i + v) . r_(i - j), over sqrt(D), where r is a linear map of sinusoids of the distance i - j.
-u and v belong to the model: all layers share them.
+All layers of a model share u and v.
 
 Shapes: T queries, M keys of memory, K = M + T keys, B streams, H heads of dimension D, model
-dimension d. Query i stands at place M + i, so key j lies at distance M + i - j.
+dimension d. Query i is at position M + i, so key j is at distance M + i - j.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 KERNELS = ("auto", "fused", "plain")
-"""auto: plain where a gradient flows, fused where none does; what is faster on a CPU."""
+"""auto: plain with a gradient, fused without; the faster choice on a CPU."""
 
 
 def sinusoids(
@@ -23,32 +23,33 @@ def sinusoids(
 ) -> Tensor:
     """Encodings of the distances K - 1 down to -1: sines in the first half, cosines in the second.
 
-    Distance -1, the next token's, is hidden by every mask; `relative_shift` needs its place.
+    Every mask hides distance -1, the next token's, but `relative_shift` needs the column.
 
     Args:
         dim: d, even.
-        clamp: longer distances look like this one; 0 or less for none.
+        clamp: largest distance that is told apart; 0 or less for no limit.
     Shapes:
         -> (K + 1, d).
     """
-    exact = {"dtype": torch.promote_types(dtype, torch.float32), "device": device}
-    distances = torch.arange(num_keys - 1, -2, -1, **exact)
+    exact = torch.promote_types(dtype, torch.float32)
+    distances = torch.arange(num_keys - 1, -2, -1, dtype=exact, device=device)
     if clamp > 0:
         distances = distances.clamp(max=clamp)
-    angles = torch.outer(distances, 10_000 ** (torch.arange(0, dim, 2, **exact) / -dim))
+    angles = torch.outer(
+        distances, 10_000 ** (torch.arange(0, dim, 2, dtype=exact, device=device) / -dim)
+    )
     return torch.cat([angles.sin(), angles.cos()], dim=-1).to(dtype)
 
 
 def attention_mask(
     num_queries: int, num_keys: int, window: int | None, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """What is added to the scores: 0 for the keys that a query sees, -inf for the others.
+    """Added to the scores: 0 for the keys that a query sees, -inf for the others.
 
-    A query sees itself and what came before; with a window, the `window` latest keys of these,
-    itself among them.
+    A query sees itself and all earlier keys; with a window, the latest `window` of these.
 
     Args:
-        window: at least 1, so that a query always sees itself; None for no limit.
+        window: at least 1, so that a query sees itself; None for no limit.
     Shapes:
         -> (T, K).
     """
@@ -61,13 +62,13 @@ def attention_mask(
 
 
 def relative_shift(scores: Tensor) -> Tensor:
-    """From scores by distance to scores by key, as a view.
+    """Turns scores by distance into scores by key, as a view.
 
     Column c of row i holds the score of distance K - 1 - c; key j's distance is K - T + i - j, so
-    row i starts at column T - 1 - i. In memory, the rows so shifted lie K apart.
+    row i starts at column T - 1 - i. In memory, the shifted rows are K apart.
 
     Shapes:
-        (..., T, K + 1), contiguous -> (..., T, K); keys after the query get other rows' values.
+        (..., T, K + 1), contiguous -> (..., T, K); keys after the query hold values of other rows.
     """
     num_queries, columns = scores.shape[-2:]
     by_key = scores.flatten(-2).narrow(-1, num_queries - 1, num_queries * (columns - 1))
@@ -75,12 +76,12 @@ def relative_shift(scores: Tensor) -> Tensor:
 
 
 class RelativeAttention(nn.Module):
-    """One layer's attention over its own memory and input, up to the output map.
+    """One layer's attention over its memory and input, including the output projection.
 
     Args:
         dim: d.
         dropout: of the attention probabilities.
-        kernel: one of `KERNELS`; they differ by rounding (and draw other dropout masks).
+        kernel: one of `KERNELS`; they differ by rounding and draw different dropout masks.
     Shapes:
         x (T, B, d), memory (M, B, d), positions (K + 1, d) from `sinusoids`, mask (T, K) from
         `attention_mask`, u and v (H, D) -> (T, B, d).

@@ -1,9 +1,9 @@
-"""What an input layer passes on before training: sizes, gradients, similarity, share of the skip.
+"""Measures an input layer before training: magnitudes, gradients, similarity, skip share.
 
-Shapes: T distinct tokens; e_i (T, n) is what the unit reads (the map's row, scaled), e_o (T, m).
+Shapes: T distinct tokens; e_i (T, n) is the unit's input (the map's scaled row), e_o (T, m).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,26 +13,26 @@ from torch import Tensor, nn
 
 from define.core.embedding import DefineEmbedding
 from define.core.group_linear import GroupLinear
-from define.core.unit import DefineUnit, mix
+from define.core.unit import DefineUnit, GroupLayer, mix
 
 
 @dataclass(frozen=True)
 class InputSignal:
-    """Figures of an input layer; None or empty where it has no such thing.
+    """Measurements of an input layer; None or empty where one does not apply.
 
     Attributes:
         sizes: root mean square of "e_i"; of "entrance", the output of the released unit's first
-            layer or of the LayerNorm of "ours", which both take e_i's place; of "layer 1",
-            "layer 2", ...; and of "e_o".
-        min_group_features: as `UnitConfig.min_group_features`.
-        skip_shares: by layer, for those that read e_i again, as `skip_share`; "output" is the
-            released unit's last one.
-        grad_e_i: the norm of the gradient at e_i for a random gradient of norm 1 at e_o, mean over
-            tokens: 1 for a rotation, and without a unit. With LayerNorm and GELU in the paper's
-            formula it is 12 to 17 for n 256, N 3 and groups of 8 features, but 40 to 90 where a
-            group of the first layer has a single one (Table 1c, R5).
+            layer or of the LayerNorm of "ours", which replaces e_i; of "layer 1", "layer 2", ...;
+            and of "e_o".
+        min_group_features: see `UnitConfig.min_group_features`.
+        skip_shares: `skip_share` of each layer that reads e_i again; "output" is the last layer of
+            the released unit.
+        grad_e_i: norm of the gradient at e_i for a random gradient of norm 1 at e_o, averaged over
+            tokens. It is 1 for a rotation and without a unit. With LayerNorm and GELU in the
+            paper's formula it is 12 to 17 for n 256, N 3 and groups of 8 features, but 40 to 90
+            if a group of the first layer has a single feature (Table 1c, R5).
         cosine: mean cosine between e_o of two different tokens.
-        effective_rank: as `effective_rank`, of e_o.
+        effective_rank: `effective_rank` of e_o.
     """
 
     sizes: dict[str, float]
@@ -44,23 +44,23 @@ class InputSignal:
 
     @property
     def skip_share(self) -> float | None:
-        """The smallest over the layers."""
+        """The smallest share of any layer."""
         return min(self.skip_shares.values(), default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields, and the smallest share of e_i as `skip_share`."""
+        """The fields plus `skip_share`."""
         return asdict(self) | {"skip_share": self.skip_share}
 
 
 def sample_types(
     edges: Sequence[int], count: int, seed: int = 0, excluded: int | None = None
 ) -> Tensor:
-    """Distinct types, equally many from every cluster of the vocabulary that has so many.
+    """Draws distinct types, the same number from every cluster that is large enough.
 
     Args:
-        edges: of the clusters, `[0, V]` for one.
-        count: types in all.
-        excluded: a type that is never drawn, e.g. padding.
+        edges: the clusters' edges, `[0, V]` for one cluster.
+        count: total number of types.
+        excluded: a type to leave out, such as padding.
     Returns:
         types (T), in increasing order.
     """
@@ -74,13 +74,14 @@ def sample_types(
 
 
 def input_signal(embedding: DefineEmbedding, types: Tensor, seed: int = 0) -> InputSignal:
-    """Measures an input layer in evaluation mode; leaves its mode and its gradients alone.
+    """Measures an input layer in evaluation mode, without changing its mode or gradients.
 
     Args:
         types: distinct tokens (T), at least two; see `sample_types`.
-        seed: of the gradient at e_o, Gaussian before it is scaled to norm 1.
+        seed: for the gradient at e_o, which is Gaussian and scaled to norm 1.
     """
     unit, training = embedding.unit, embedding.training
+    define = unit if isinstance(unit, DefineUnit) else None
     embedding.eval()
     with torch.no_grad():
         e_i = embedding.map(types) * embedding.scale
@@ -94,13 +95,12 @@ def input_signal(embedding: DefineEmbedding, types: Tensor, seed: int = 0) -> In
     (gradient,) = torch.autograd.grad(e_o, e_i, upstream)
     e_i, e_o = e_i.detach(), e_o.detach()
     measured = {"e_i": e_i} | outputs
-    measured.pop("output", None)  # which is e_o
-    is_define = isinstance(unit, DefineUnit)
+    measured.pop("output", None)  # the same as e_o
     return InputSignal(
         sizes={name: x.square().mean().sqrt().item() for name, x in measured.items()}
         | {"e_o": e_o.square().mean().sqrt().item()},
-        min_group_features=unit.config.min_group_features if is_define else None,
-        skip_shares=_skip_shares(unit, inputs) if is_define else {},
+        min_group_features=define.config.min_group_features if define else None,
+        skip_shares=_skip_shares(define, inputs) if define else {},
         grad_e_i=gradient.norm(dim=-1).mean().item(),
         cosine=mean_cosine(e_o),
         effective_rank=effective_rank(e_o),
@@ -108,27 +108,30 @@ def input_signal(embedding: DefineEmbedding, types: Tensor, seed: int = 0) -> In
 
 
 def _stages(unit: nn.Module | None) -> dict[str, nn.Module]:
-    """The parts of a unit, in their order, by the names of `InputSignal`."""
+    """The stages of a unit, in order, under the names of `InputSignal`."""
     if isinstance(unit, nn.Sequential):
         return {"layer 1": unit[1]}  # the activation of an MLP
     if not isinstance(unit, DefineUnit):
         return {}
-    stages = {f"layer {number}": layer for number, layer in enumerate(unit.layers, start=1)}
+    stages: dict[str, nn.Module] = {}
     if not isinstance(unit.input, nn.Identity):
-        stages = {"entrance": unit.input} | stages
-    return stages | ({"output": unit.reduce} if unit.config.reduces_early else {})
+        stages["entrance"] = unit.input
+    stages |= {f"layer {number}": layer for number, layer in enumerate(unit.layers, start=1)}
+    if isinstance(unit.reduce, GroupLayer):
+        stages["output"] = unit.reduce
+    return stages
 
 
 @contextmanager
 def _recorded(
     stages: Mapping[str, nn.Module],
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-    """What modules read and give while inside, by their names."""
+    """Records the inputs and outputs of modules inside the block, by name."""
     inputs: dict[str, Tensor] = {}
     outputs: dict[str, Tensor] = {}
 
-    def record(name: str):
-        def hook(_, args: tuple[Tensor], output: Tensor) -> None:
+    def record(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(_: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
             inputs[name], outputs[name] = args[0].detach(), output.detach()
 
         return hook
@@ -147,7 +150,7 @@ def _skip_shares(unit: DefineUnit, inputs: Mapping[str, Tensor]) -> dict[str, fl
         return {}
     shares = {}
     for name, layer in stages.items():
-        if name in ("entrance", "layer 1"):
+        if name in ("entrance", "layer 1") or not isinstance(layer, GroupLayer):
             continue
         x = inputs[name]
         rest = torch.zeros(x.shape[-1] - config.skip_dim, dtype=torch.bool)
@@ -161,11 +164,11 @@ def _skip_shares(unit: DefineUnit, inputs: Mapping[str, Tensor]) -> dict[str, fl
 def skip_share(linear: GroupLinear, x: Tensor, from_e_i: Tensor) -> float:
     """The share of e_i in the variance of W x = W_e e_i + W_x h, over tokens and outputs.
 
-    var(W_e e_i) / (var(W_e e_i) + var(W_x h)); the bias counts as neither.
+    It is var(W_e e_i) / (var(W_e e_i) + var(W_x h)); the bias is excluded.
 
     Args:
-        x: what the layer reads (T, d).
-        from_e_i: which of the d features are e_i's, booleans (d).
+        x: the layer's input (T, d).
+        from_e_i: booleans (d), true for the features that come from e_i.
     """
     bias = linear(torch.zeros_like(x[:1]))
     of_e_i = (linear(x * from_e_i) - bias).var().item()
@@ -181,7 +184,7 @@ def mean_cosine(x: Tensor) -> float:
 
 
 def effective_rank(x: Tensor) -> float:
-    """exp of the entropy of the normalised singular values of x (T, d) less its mean row.
+    """exp of the entropy of the normalised singular values of x (T, d) minus its mean row.
 
     Source: Roy and Vetterli (2007), "The effective rank".
     """

@@ -1,7 +1,7 @@
-"""Transformer-XL (Dai et al. 2019) over any input and output layer.
+"""Transformer-XL (Dai et al. 2019) with any input and output layer.
 
 Source: kimiyoung/transformer-xl, pytorch/mem_transformer.py (attention type 0, post-norm) and
-pytorch/train.py (initial values).
+pytorch/train.py (initialisation).
 """
 
 from dataclasses import dataclass
@@ -18,64 +18,65 @@ from define.core.relative_attention import (
     attention_mask,
     sinusoids,
 )
-from define.core.unit import require_choice
+from define.core.unit import require_choice, require_probability
 from define.errors import InputError
 
 State = tuple[Tensor, ...]
-"""Each layer's memory, (M, B, d): its inputs at the latest M places."""
+"""Each layer's memory, (M, B, d): its inputs at the latest M positions."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """What may change between training and evaluation without changing a parameter.
+    """Lengths that may differ between training and evaluation; no parameter depends on them.
 
     Args:
-        memory: places kept from one segment to the next.
-        clamp: distances beyond it look like it; 0 or less for none.
-        same_length: a token sees the `memory` latest places, its own among them, wherever in its
-            segment it stands; otherwise all places of its segment before it, and all of the
-            memory.
+        memory: positions kept from one segment to the next.
+        clamp: largest distance that is told apart; 0 or less for no limit.
+        same_length: every token sees the latest `memory` positions including its own; otherwise it
+            sees the whole memory and its segment up to itself.
     Raises:
-        InputError: a negative memory, or the same length without memory.
+        InputError: a negative memory, or `same_length` without memory.
     """
 
     memory: int
     clamp: int = 0
     same_length: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.memory < 0:
-            raise InputError(f"memory_length = {self.memory} must not be negative")
+            raise InputError(f"model.memory_length = {self.memory} must not be negative")
         if self.same_length and self.memory == 0:
             raise InputError(
-                "same_length lets a token see memory_length places, itself among them, so "
-                "memory_length = 0 must be at least 1"
+                "model.memory_length = 0 must be at least 1 with same_length, because a token then "
+                "sees memory_length positions including its own"
             )
 
 
 @dataclass
 class TransformerXLConfig(InputOutputConfig):
-    """Sizes, dropouts, lengths; defaults are the published base recipe (run_wt103_base.sh).
+    """Sizes, dropouts and lengths; defaults are the published base recipe (run_wt103_base.sh).
 
-    Its cutoffs (20,000, 40,000 and 200,000 of WikiText-103's types) depend on the corpus.
+    Its cutoffs are left out because they depend on the corpus.
     """
 
     map: str = option("projective", "tokens -> e_i: standard (a V x n table), adaptive, projective")
     output: str = option("projective", "output layer: standard, adaptive, projective")
-    input: str = option("table", "on the map: table (nothing), linear, mlp (n -> k -> m), define")
-    map_dim: int = option(410, "n, dimension of the token's row in the (first) table")
-    projected_dim: int = option(410, "what a projective map projects rows to")
-    scale_embedding: bool = option(True, "multiply e_i by the root of its dimension")
-    model_dim: int = option(410, "d, width of the layers, and of what the input layer gives")
+    input: str = option(
+        "table", "after the map: table (nothing), linear, mlp (n -> k -> m), define"
+    )
+    map_dim: int = option(410, "n, dimension of a token's row in the (first) table")
+    projected_dim: int = option(410, "dimension that a projective map projects rows to")
+    scale_embedding: bool = option(True, "multiply e_i by the square root of its dimension")
+    model_dim: int = option(410, "d, width of the layers and of the input layer's output")
     inner_dim: int = option(2100, "width of the feed-forward networks")
     layers: int = option(16, "layers")
     heads: int = option(10, "attention heads")
     head_dim: int = option(41, "dimension of a head")
-    dropout: float = option(0.1, "dropout of all but the attention's probabilities")
-    attention_dropout: float = option(0.0, "dropout of the attention's probabilities")
-    memory_length: int = option(150, "places of earlier segments that each layer keeps")
-    clamp_length: int = option(-1, "longer distances look like this one; 0 or less: none")
-    same_length: bool = option(False, "every token sees the memory_length latest places")
+    dropout: float = option(0.1, "dropout everywhere except the attention probabilities")
+    attention_dropout: float = option(0.0, "dropout of the attention probabilities")
+    memory_length: int = option(150, "positions of earlier segments that each layer keeps")
+    clamp_length: int = option(-1, "largest distance that is told apart; 0 or less: no limit")
+    same_length: bool = option(False, "let every token see the latest memory_length positions")
     init_std: float = option(0.02, "standard deviation of initial weights")
     projection_init_std: float = option(0.01, "standard deviation of initial projections")
     attention: str = option("auto", "kernel: fused, plain, or auto (fused without gradient)")
@@ -86,7 +87,7 @@ class TransformerXLConfig(InputOutputConfig):
 
 
 class TransformerXLLayer(nn.Module):
-    """Attention, then a feed-forward network; each is added to its input, and the sum normed.
+    """Attention, then a feed-forward network; each has a residual connection and a post-norm.
 
     Shapes:
         x (T, B, d) -> (T, B, d); the other arguments as `RelativeAttention`'s.
@@ -115,36 +116,36 @@ class TransformerXLLayer(nn.Module):
 
 
 class TransformerXL(nn.Module):
-    """Embedding, layers that remember their inputs of earlier segments, output layer.
+    """Embedding, layers with a memory of their earlier inputs, output layer.
 
-    The state goes in and comes out as a value, without history; nothing is kept on the module.
-    `lengths` are the config's until one assigns others, say for an evaluation.
+    The state is passed in and returned, detached; the module stores none. `lengths` are those of
+    the config; assign others for an evaluation.
 
     Shapes:
         tokens (T, B) -> features (T, B, d); state: (M, B, d) per layer, M up to lengths.memory (a
-        longer one is cut to its latest places).
+        longer one is cut to its latest positions).
     Raises:
-        InputError: impossible sizes, dropouts or lengths, or an input layer that does not give d.
+        InputError: invalid sizes, dropouts or lengths, or an input layer whose width is not d.
     """
 
     def __init__(self, config: TransformerXLConfig, num_types: int):
         super().__init__()
         for name in ("model_dim", "inner_dim", "layers", "heads", "head_dim"):
             if getattr(config, name) < 1:
-                raise InputError(f"{name} = {getattr(config, name)} must be at least 1")
+                raise InputError(f"model.{name} = {getattr(config, name)} must be at least 1")
         for name in ("dropout", "attention_dropout"):
-            if not 0 <= getattr(config, name) < 1:
-                raise InputError(f"{name} = {getattr(config, name)} must lie in [0, 1)")
-        require_choice("attention", config.attention, KERNELS)
+            require_probability(f"model.{name}", getattr(config, name))
+        require_choice("model.attention", config.attention, KERNELS)
         if config.model_dim % 2:
             raise InputError(
-                f"model_dim = {config.model_dim} must be even: "
-                f"half of a distance's encoding are sines, half cosines"
+                f"model.model_dim = {config.model_dim} must be even, because half of a distance's "
+                f"encoding is sines and half cosines"
             )
         if config.input_dim != config.model_dim:
             raise InputError(
-                f"the input layer gives {config.input_dim} dimensions, the layers read "
-                f"model_dim = {config.model_dim}; make them equal"
+                f"the input layer's output has {config.input_dim} dimensions, but "
+                f"model.model_dim = {config.model_dim}; set model.reduce_dim (without a unit: "
+                f"model.projected_dim or model.map_dim) to the same"
             )
         self.config, self.lengths = config, config.lengths()
         self.embedding = build_input(config, num_types)
@@ -157,7 +158,7 @@ class TransformerXL(nn.Module):
 
     @torch.no_grad()
     def _set_initial_values(self) -> None:
-        """The source's; the DeFINE unit, which the source lacks, keeps its own."""
+        """Initialises as the source does; the DeFINE unit keeps its own initialisation."""
         std, output = self.config.init_std, self.output
         layers = (self.embedding.map, output)
         rows = [table for layer in layers for table in tables(layer)]
@@ -177,7 +178,7 @@ class TransformerXL(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def zero_state(self, batch_size: int) -> State:
-        """The state before the first token of every stream: a memory of no places."""
+        """The state before the first token of every stream: an empty memory."""
         empty = self.u.new_zeros(0, batch_size, self.config.model_dim)
         return (empty,) * self.config.layers
 
@@ -200,12 +201,12 @@ class TransformerXL(nn.Module):
 
 
 def latest(memory: Tensor, length: int) -> Tensor:
-    """The last `length` places, or all if there are fewer."""
+    """The last `length` positions, or all if there are fewer."""
     return memory[max(len(memory) - length, 0) :]
 
 
 def remember(memory: Tensor, x: Tensor, length: int) -> Tensor:
-    """The latest `length` places of memory and x together, without history.
+    """The latest `length` positions of memory and x together, detached.
 
     Shapes:
         memory (M, B, d), x (T, B, d) -> (at most length, B, d).

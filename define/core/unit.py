@@ -1,6 +1,7 @@
 """The DeFINE unit: expand e_i by a hierarchical group transformation, reduce to e_o."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,17 +18,19 @@ UNITS: dict[str, dict[str, Any]] = {
     "text": {"norm": "none", "activation": "none", "dropout": 0.0, "width_multiple": 32},
     "ours": {"norm": "layer", "activation": "gelu", "dropout": 0.0, "width_multiple": 32},
 }
-"""The forms of the unit, and what each has where a config leaves it open.
+"""The forms of the unit, with the values that apply where a config sets none.
 
 released: the authors' public code with its option for this paper (sacmehta/delight,
     fairseq/delight_modules/dextra_unit.py, is_iclr_version). A dense layer maps e_i to p
-    dimensions; its output takes e_i's place everywhere. Of the N group layers the last gives m
-    dimensions, the one before it k; an output layer reads [projected e_i, that]. Every layer has a
-    bias, norm, activation and dropout. Groups are 1, 2, 4, ..., g_max and again from 1, in reverse.
-text: the paper's formula (section 3, appendix A.1) and nothing else: no bias, norm or activation,
-    so that the whole unit is a linear map of e_i.
-ours: the paper's formula with e_i normalised (to mean 0 and variance 1, nothing learnt) before the
-    first layer and the mixer, and norm and activation after each layer; the reduce step is linear.
+    dimensions, and its output replaces e_i everywhere. Of the N group layers, the last has m
+    outputs and the one before it k; an output layer reads [projected e_i, last layer]. Every layer
+    has a bias, norm, activation and dropout. The groups are 1, 2, 4, ..., g_max, then from 1 again,
+    in reverse order.
+text: the paper's formula (section 3, appendix A.1) without bias, norm or activation. The whole
+    unit is then a linear map of e_i.
+ours: the paper's formula with e_i normalised (mean 0, variance 1, nothing learned) before the
+    first layer and the mixer, and a norm and activation after each layer; the reduce step is
+    linear.
 """
 
 TRANSFORMATIONS = ("linear", "glt", "glt_shuffle", "hgt")
@@ -36,7 +39,30 @@ NORMS = ("none", "layer")
 ACTIVATIONS = {"none": nn.Identity, "gelu": nn.GELU, "relu": nn.ReLU, "swish": nn.SiLU}
 
 
-def require_choice(name: str, value: str, choices) -> None:
+KEYS = {
+    "n": "model.map_dim (n)",
+    "k": "model.expand_dim (k)",
+    "m": "model.reduce_dim (m)",
+    "N": "model.depth (N)",
+    "g_max": "model.max_groups (g_max)",
+    "norm": "model.unit_norm",
+    "activation": "model.unit_activation",
+    "dropout": "model.unit_dropout",
+    "projection_dim": "model.unit_projection_dim",
+}
+"""Field of `UnitConfig` -> the config key that sets it, for errors; others are `model.FIELD`."""
+
+FORM_DEFAULT: Any = None
+"""Stands for the value that the unit's form has."""
+
+
+def require_probability(name: str, value: float) -> None:
+    """Raises InputError unless 0 <= value < 1."""
+    if not 0 <= value < 1:
+        raise InputError(f"{name} = {value} must be at least 0 and below 1")
+
+
+def require_choice(name: str, value: str, choices: Collection[str]) -> None:
     """Raises InputError unless `value` is one of `choices`."""
     if value not in choices:
         raise InputError(f"{name} = {value!r} is unknown; take one of {', '.join(choices)}")
@@ -48,22 +74,29 @@ class UnitConfig:
 
     Attributes:
         n, k, m: dimensions of e_i, of the widest layer and of e_o.
-        N: number of group layers; the last one gives k dimensions (released: m).
-        g_max: the most groups of a layer (hgt), the groups of every layer (glt); ignored by linear.
+        N: number of group layers; the last one has k outputs (released: m).
+        g_max: the largest number of groups in a layer (hgt) or the number in every layer (glt);
+            unused with linear.
         unit: the form, a key of `UNITS`.
-        transformation: the rows of Table 4a: "linear" (one group everywhere), "glt" (g_max groups
-            everywhere, the linear reduce step included), "glt_shuffle" (with a feature shuffle
-            between layers), "hgt" (g_max, g_max / 2, ..., 1 groups; released: see `UNITS`).
-        connection: how e_i enters the layers after the first (Tables 4b and 6a): "mixer" (chunk j
-            of e_i beside chunk j of the previous output), "concat" (both vectors whole, the groups
-            fall where they fall), "residual" (every layer k / 2 wide, its input added), "none".
-        reduce: the step k -> m; without it e_o is the last layer's output, k wide (Table 6b).
-        norm, activation, dropout: after each layer, in this order; None for the form's own. The
-            norm is over each group's features, its scale and shift are shared by the groups.
-        width_multiple: see `define.core.schedule.expansion_widths`; None for the form's own.
-        share_groups: one matrix for all groups of a layer, as appendix A.1 may be read.
-        projection_dim: p, what the dense layer of "released" maps e_i to; 0 stands for n. The
-            authors' embedding takes m / 2 (dextra_emb.py); the paper mixes n dimensions.
+        transformation: the rows of Table 4a: "linear" (one group in every layer), "glt" (g_max
+            groups in every layer, the linear reduce step included), "glt_shuffle" (glt with a
+            feature shuffle between layers), "hgt" (g_max, g_max / 2, ..., 1 groups; released: see
+            `UNITS`).
+        connection: how e_i enters the layers after the first (Tables 4b and 6a): "mixer" (group j
+            reads chunk j of e_i and chunk j of the previous output), "concat" (e_i and the previous
+            output are concatenated, then split into groups), "residual" (every layer is k / 2 wide
+            and its input is added to its output), "none".
+        reduce: the step k -> m; without it, e_o is the last layer's output, k wide (Table 6b).
+        norm, activation, dropout: applied after each layer, in this order. The norm is over each
+            group's features; the groups share its scale and shift.
+        width_multiple: see `define.core.schedule.expansion_widths`.
+        share_groups: one matrix for all groups of a layer, one reading of appendix A.1.
+        projection_dim: p, the width that the dense layer of "released" maps e_i to; 0 means n. The
+            authors' embedding uses m / 2 (dextra_emb.py); the paper mixes n dimensions.
+        n_key: the config key that sets n, named in errors.
+
+    Raises:
+        InputError: the values contradict each other; the message names the config keys.
     """
 
     n: int
@@ -75,58 +108,73 @@ class UnitConfig:
     transformation: str = "hgt"
     connection: str = "mixer"
     reduce: bool = True
-    norm: str | None = None
-    activation: str | None = None
-    dropout: float | None = None
-    width_multiple: int | None = None
+    norm: str = FORM_DEFAULT
+    activation: str = FORM_DEFAULT
+    dropout: float = FORM_DEFAULT
+    width_multiple: int = FORM_DEFAULT
     share_groups: bool = False
     projection_dim: int = 0
+    n_key: str = field(default=KEYS["n"], compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        require_choice("unit", self.unit, UNITS)
+        require_choice("model.unit", self.unit, UNITS)
         for name, value in UNITS[self.unit].items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         for name in ("n", "k", "m", "N", "g_max", "width_multiple"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} = {getattr(self, name)} must be at least 1")
-        require_choice("transformation", self.transformation, TRANSFORMATIONS)
-        require_choice("connection", self.connection, CONNECTIONS)
-        require_choice("norm", self.norm, NORMS)
-        require_choice("activation", self.activation, ACTIVATIONS)
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"unit dropout = {self.dropout} must lie in [0, 1)")
+                raise InputError(f"{self.key(name)} = {getattr(self, name)} must be at least 1")
+        for name, choices in (
+            ("transformation", TRANSFORMATIONS),
+            ("connection", CONNECTIONS),
+            ("norm", NORMS),
+            ("activation", ACTIVATIONS),
+        ):
+            require_choice(self.key(name), getattr(self, name), choices)
+        require_probability(self.key("dropout"), self.dropout)
         if self.projection_dim < 0 or (self.projection_dim and not self.released):
             raise InputError(
-                f"unit_projection_dim = {self.projection_dim} must be at least 0, and 0 unless "
-                f"unit = released, which alone projects e_i"
+                f"model.unit_projection_dim = {self.projection_dim} must be at least 0, and must "
+                f"be 0 unless model.unit = released, the only form that projects e_i"
             )
         if self.released and self.N < 2:
-            raise InputError(f"N = {self.N} must be at least 2 for unit = released")
-        if self.k < self.mixed_dim:
-            name = "unit_projection_dim" if self.projection_dim else "n"
             raise InputError(
-                f"k = {self.k} is smaller than {name} = {self.mixed_dim}: the unit expands; "
-                f"take k >= {name}"
+                f"model.depth (N) = {self.N} must be at least 2 with model.unit = released"
+            )
+        if self.k < self.mixed_dim:
+            raise InputError(
+                f"{self.key('k')} = {self.k} is smaller than {self.mixed_key} = {self.mixed_dim}, "
+                f"but the unit expands; use a larger model.expand_dim"
             )
         if self.connection == "residual" and self.k % 2:
             raise InputError(
-                f"k = {self.k} is odd, but residual layers are k / 2 wide; take an even k"
+                f"{self.key('k')} = {self.k} is odd, but with model.connection = residual the "
+                f"layers are k / 2 wide; use an even number"
             )
         self._require_groups()
 
     def _require_groups(self) -> None:
-        expanded = "k / 2" if self.connection == "residual" else "k"
-        mixed = "unit_projection_dim" if self.projection_dim else "n"
+        groups_key = "model.max_groups"
+        expanded = self.key("k") + (" / 2" if self.connection == "residual" else "")
         for layer, (n_in, n_out, g) in enumerate(self.layer_shapes(), start=1):
             # Widths before k are multiples already.
-            require_divisible("m" if layer == self.N and self.reduces_early else expanded, n_out, g)
+            name = self.key("m") if layer == self.N and self.reduces_early else expanded
+            require_divisible(name, n_out, g, groups_key)
             if layer == 1 or self.connection == "mixer":
-                require_divisible(mixed, self.mixed_dim, g)
+                require_divisible(self.mixed_key, self.mixed_dim, g, groups_key)
             else:
-                require_divisible(f"input width of layer {layer}", n_in, g)
+                require_divisible(f"input width of layer {layer}", n_in, g, groups_key)
         if self.reduce:
-            require_divisible("m", self.m, self.reduce_groups)
+            require_divisible(self.key("m"), self.m, self.reduce_groups, groups_key)
+
+    def key(self, name: str) -> str:
+        """The config key of a field, with the paper's symbol, as errors name it."""
+        return self.n_key if name == "n" else KEYS.get(name, f"model.{name}")
+
+    @property
+    def mixed_key(self) -> str:
+        """The config key of `mixed_dim`."""
+        return self.key("projection_dim" if self.projection_dim else "n")
 
     @property
     def released(self) -> bool:
@@ -135,12 +183,12 @@ class UnitConfig:
 
     @property
     def reduces_early(self) -> bool:
-        """Whether the last of the N layers gives m dimensions already."""
+        """Whether the last of the N layers already has m outputs."""
         return self.released and self.reduce
 
     @property
     def mixed_dim(self) -> int:
-        """Width of what stands for e_i behind the unit's entrance: p or n."""
+        """Width of e_i after the unit's input layer: p or n."""
         return self.projection_dim or self.n
 
     @property
@@ -149,7 +197,8 @@ class UnitConfig:
         if self.transformation == "linear":
             return [1] * self.N
         if self.transformation == "hgt":
-            return (cyclic_groups if self.released else hierarchical_groups)(self.N, self.g_max)
+            schedule = cyclic_groups if self.released else hierarchical_groups
+            return schedule(self.N, self.g_max)
         return [self.g_max] * self.N
 
     @property
@@ -170,7 +219,7 @@ class UnitConfig:
 
     @property
     def skip_dim(self) -> int:
-        """How much of e_i's stand-in each layer after the first reads: all of it, or nothing."""
+        """Features of the (projected) e_i that each layer after the first reads: all or none."""
         return self.mixed_dim if self.connection in ("mixer", "concat") else 0
 
     def layer_shapes(self) -> list[tuple[int, int, int]]:
@@ -187,16 +236,16 @@ class UnitConfig:
         return list(zip(inputs, widths, groups, strict=True))
 
     def reduce_shape(self) -> tuple[int, int, int]:
-        """The same of the step that gives e_o."""
+        """(input width, output width, groups) of the step that gives e_o."""
         if self.released:
             return self.m + self.skip_dim, self.m, 1
         return self.expanded_dim, self.m, self.reduce_groups
 
     @property
     def min_group_features(self) -> int:
-        """The fewest features of e_i, or of a layer's output, that any group reads or gives.
+        """The smallest number of features, of e_i or of a layer's output, in any group.
 
-        A norm over a group of one feature passes on nothing, and of few features little.
+        A norm over a group of one feature removes all information, and over few features most.
         """
         found = [self.mixed_dim // self.groups[0]]
         for _, n_out, g in self.layer_shapes():
@@ -206,7 +255,7 @@ class UnitConfig:
         return min(found)
 
     def num_parameters(self) -> int:
-        """Closed form of the unit's size, without building it."""
+        """Parameters in closed form, without building the unit."""
         layers = self.layer_shapes()
         if self.released:
             layers = [(self.n, self.mixed_dim, 1), *layers]
@@ -225,9 +274,12 @@ class UnitConfig:
 
 
 class GroupLayer(nn.Module):
-    """A group linear transformation, then norm over each group's features, activation, dropout.
+    """A group linear transformation, a norm over each group's features, activation and dropout.
 
-    The norm's weight and bias are shared by the groups (as in the authors' later code).
+    The groups share the norm's weight and bias, as in the authors' later code.
+
+    Shapes:
+        x (..., in_features) -> (..., out_features).
     """
 
     def __init__(self, in_features: int, out_features: int, groups: int, config: UnitConfig):
@@ -239,9 +291,7 @@ class GroupLayer(nn.Module):
         self.activation = ACTIVATIONS[config.activation]()
         self.dropout = Dropout(config.dropout)
 
-    @property
-    def groups(self) -> int:
-        return self.linear.groups
+        self.groups, self.out_features = groups, out_features
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.linear(x)
@@ -256,44 +306,38 @@ class DefineUnit(nn.Module):
     e_o depends on e_i alone, so the whole unit can be folded into a table after training
     (`define.core.embedding.DefineEmbedding.cache`).
 
-    Initial values are Xavier-uniform in each group, biases zero. The authors' code draws a layer of
-    several groups from a narrower range (it counts the groups as inputs); the norm takes that out.
-
-    Raises:
-        InputError: the dimensions do not fit together; the sentence says which rule is broken.
+    Weights are initialised Xavier-uniformly in each group, biases to zero. The authors' code uses a
+    narrower range for a layer of several groups (it counts the groups as inputs); the norm cancels
+    the difference.
     """
 
     def __init__(self, config: UnitConfig):
         super().__init__()
-        self.config = config
-        self.input = nn.Identity()
+        self.config, self.out_features = config, config.output_dim
+        self.input: nn.Module = nn.Identity()
         if config.released:
             self.input = GroupLayer(config.n, config.mixed_dim, 1, config)
         elif config.unit == "ours":
             self.input = LayerNorm(config.n, elementwise_affine=False)
         self.layers = nn.ModuleList(GroupLayer(*shape, config) for shape in config.layer_shapes())
-        self.reduce = None
-        if config.reduce:
-            shape = config.reduce_shape()
-            self.reduce = (
-                GroupLayer(*shape, config)
-                if config.released
-                else GroupLinear(*shape, share=config.share_groups)
-            )
+        self.reduce: GroupLayer | GroupLinear | None = None
+        if config.reduce and config.released:
+            self.reduce = GroupLayer(*config.reduce_shape(), config)
+        elif config.reduce:
+            self.reduce = GroupLinear(*config.reduce_shape(), share=config.share_groups)
 
     def forward(self, e_i: Tensor) -> Tensor:
         e_i = self.input(e_i)
         x = self.layers[0](e_i)
-        for layer in self.layers[1:]:
-            x = self._connect(layer, e_i, x)
+        for layer, g in zip(self.layers[1:], self.config.groups[1:], strict=True):
+            x = self._connect(layer, g, e_i, x)
         if self.reduce is None:
             return x
         if self.config.released:
-            return self._connect(self.reduce, e_i, x)
+            return self._connect(self.reduce, 1, e_i, x)
         return self.reduce(self._shuffle(x, self.reduce.groups))
 
-    def _connect(self, layer: GroupLayer, e_i: Tensor, x: Tensor) -> Tensor:
-        g = layer.groups
+    def _connect(self, layer: nn.Module, g: int, e_i: Tensor, x: Tensor) -> Tensor:
         x = self._shuffle(x, g)
         connection = self.config.connection
         if connection == "mixer":
@@ -301,7 +345,7 @@ class DefineUnit(nn.Module):
         if connection == "concat":
             return layer(torch.cat([e_i, x], dim=-1))
         y = layer(x)
-        # Where the width changes, nothing can be added.
+        # The input cannot be added where the width changes.
         return y + x if connection == "residual" and y.shape == x.shape else y
 
     def _shuffle(self, x: Tensor, g: int) -> Tensor:

@@ -19,8 +19,8 @@ class LanguageModelingCriterionConfig(LanguageModelingCriterionOptions, FairseqD
 class LanguageModelingCriterion(FairseqCriterion):
     """Sum of the token losses in nats, plus (tokens scored) * (ar * AR + tar * TAR).
 
-    fairseq divides the gradient by the tokens scored, so that the penalties come out as means, as
-    in awd-lstm-lm (main.py). Logged losses are base 2, as everywhere in fairseq.
+    fairseq divides the gradient by the tokens scored, so the penalties become means, as in
+    awd-lstm-lm (main.py). Logged losses are in base 2, as everywhere in fairseq.
     """
 
     def __init__(self, task, ar: float = 0.0, tar: float = 0.0):
@@ -33,7 +33,7 @@ class LanguageModelingCriterion(FairseqCriterion):
         return loss, sample_size, logging_output
 
     def with_state(self, model, sample, state):
-        """As `forward`, for streams that continue: takes and returns their state."""
+        """Like `forward`, but takes and returns the state of continuing streams."""
         nll, output = model(sample["net_input"]["src_tokens"], state, sample["target"])
         scored = sample["ntokens"]
         loss = nll
@@ -53,7 +53,7 @@ class LanguageModelingCriterion(FairseqCriterion):
 
     @classmethod
     def reduce_metrics(cls, logging_outputs) -> None:
-        """Base-2 losses per scored token, and the perplexity of the unregularised one."""
+        """Logs base-2 losses per scored token, and the perplexity without the penalties."""
         totals = {
             key: sum(float(log.get(key, 0)) for log in logging_outputs)
             for key in ("loss", "nll_loss", "ntokens")

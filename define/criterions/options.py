@@ -1,4 +1,4 @@
-"""Options of our criterion, without fairseq."""
+"""Options of our criterion; needs no fairseq."""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +8,18 @@ from define.errors import InputError
 @dataclass
 class LanguageModelingCriterionOptions:
     ar: float = field(
-        default=0.0, metadata={"help": "alpha of AR: L2 on the last layer's dropped output"}
+        default=0.0,
+        metadata={"help": "alpha of AR: L2 penalty on the last layer's output after dropout"},
     )
     tar: float = field(
-        default=0.0, metadata={"help": "beta of TAR: L2 on the change of the raw output over time"}
+        default=0.0,
+        metadata={
+            "help": "beta of TAR: L2 penalty on the change over time of the output before dropout"
+        },
     )
 
 
 def require_penalties(ar: float, tar: float) -> None:
     """Raises InputError unless both are at least 0."""
     if ar < 0 or tar < 0:
-        raise InputError(f"criterion.ar = {ar} and tar = {tar} must not be negative")
+        raise InputError(f"criterion.ar = {ar} and criterion.tar = {tar} must not be negative")

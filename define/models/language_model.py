@@ -1,4 +1,4 @@
-"""What all registered language models share; the models themselves are in `define.core`."""
+"""The fairseq wrapper that all registered language models share; models are in `define.core`."""
 
 from fairseq.models import BaseFairseqModel
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ from define.core.state import State
 
 
 class LanguageModel(BaseFairseqModel):
-    """Tokens and targets (T, B), and the state before them -> (summed nll in nats, output).
+    """Tokens and targets (T, B) and the state before them -> (summed nll in nats, output).
 
-    The loss is taken inside, so that logits of the whole vocabulary need not leave the output
-    layer; without targets it is None.
+    The model computes the loss itself, so the logits never leave the output layer. Without targets
+    the loss is None.
     """
 
     def __init__(self, core: nn.Module):
@@ -33,5 +33,5 @@ class LanguageModel(BaseFairseqModel):
         return nll, output
 
     def max_positions(self) -> None:
-        """Streams have no longest length."""
+        """None: a stream has no maximum length."""
         return None

@@ -1,4 +1,4 @@
-"""fairseq's Transformer (Vaswani et al. 2017) with any of our input layers before both stacks."""
+"""fairseq's Transformer (Vaswani et al. 2017) with our input layers before both stacks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from define.core.transformer import TransformerConfig, check
 @dataclass
 class DefineTransformerConfig(TransformerConfig, FairseqDataclass):
     def transformer_config(self) -> FairseqTransformerConfig:
-        """fairseq's own config; our input layers scale for themselves."""
+        """fairseq's own config; our input layers do their own scaling."""
         stack = {
             "embed_dim": self.model_dim,
             "ffn_embed_dim": self.inner_dim,
@@ -38,7 +38,7 @@ class DefineTransformerConfig(TransformerConfig, FairseqDataclass):
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
             activation_dropout=self.activation_dropout,
-            # The defaults are classes, which all configs of the process would share.
+            # The defaults are class objects, which all configs would share.
             encoder=EncDecBaseConfig(layers=self.encoder_layers, **stack),
             decoder=DecoderConfig(
                 layers=self.decoder_layers,
@@ -53,10 +53,10 @@ class DefineTransformerConfig(TransformerConfig, FairseqDataclass):
 
 
 def build_embedding(config: DefineTransformerConfig, dictionary: Dictionary) -> DefineEmbedding:
-    """The input layer of one language; a standard table begins as fairseq's: N(0, n^-1).
+    """Builds the input layer of one language; a standard table is drawn from N(0, 1 / n).
 
     Raises:
-        InputError: dimensions that do not fit.
+        InputError: dimensions that contradict each other.
     """
     embedding = build_input(config, len(dictionary))
     embedding.padding_idx = dictionary.pad()
@@ -67,13 +67,13 @@ def build_embedding(config: DefineTransformerConfig, dictionary: Dictionary) -> 
 
 @torch.no_grad()
 def set_glorot_values(model: nn.Module) -> None:
-    """Draws every matrix Xavier-uniformly, tables and output layer included, and a tied one once.
+    """Draws every matrix Xavier-uniformly, including tables and output layer; a tied one once.
 
     Source: OpenNMT-py of 2019, onmt/model_builder.py (build_base_model with param_init 0 and
-    param_init_glorot, as config/config-transformer-base-4GPU.yml has them). It draws every
-    parameter of more than one dimension; biases and LayerNorm keep their values. A group linear
-    layer (g, in / g, out / g) is drawn group by group, as the unit draws it. The draw includes the
-    row of the padding, as in the source; padding still reads as zero (`DefineEmbedding`).
+    param_init_glorot, as in config/config-transformer-base-4GPU.yml). It draws every parameter of
+    more than one dimension; biases and LayerNorm keep their values. A group linear layer is drawn
+    group by group, as in the unit. The padding's row is drawn too, as in the source, but
+    `DefineEmbedding` returns zero for padding.
     """
     for parameter in model.parameters():
         if parameter.dim() > 1:
@@ -83,32 +83,33 @@ def set_glorot_values(model: nn.Module) -> None:
 
 @register_model("define_transformer", dataclass=DefineTransformerConfig)
 class DefineTransformer(TransformerModelBase):
-    """Differs from fairseq's in the input layers and in what the output layer may share.
+    """fairseq's Transformer with other input layers and more ways to share the output layer.
 
-    Generation reads them folded into tables (`DefineEmbedding.cache`), unless `cfg.cache` is off.
+    Generation reads the input layers from tables (`DefineEmbedding.cache`) unless `cfg.cache` is
+    off.
     """
 
     @classmethod
     def add_args(cls, parser) -> None:
-        """Adds the options of our config; TransformerModelBase would add those of its own."""
+        """Adds the options of our config instead of those of TransformerModelBase."""
         BaseFairseqModel.add_args.__func__(cls, parser)
 
     @classmethod
     def build_model(cls, cfg, task) -> "DefineTransformer":
-        return cls.of(
+        return cls.from_dictionaries(
             config_from(DefineTransformerConfig, cfg),
             task.source_dictionary,
             task.target_dictionary,
         )
 
     @classmethod
-    def of(
+    def from_dictionaries(
         cls, config: DefineTransformerConfig, source: Dictionary, target: Dictionary
     ) -> "DefineTransformer":
         """Builds the model for two vocabularies.
 
         Raises:
-            InputError: a value that breaks a rule, or two vocabularies where one table is shared.
+            InputError: an invalid value, or different vocabularies with a shared table.
         """
         check(config, source, target)
         inputs = build_embedding(config, source)
@@ -135,12 +136,12 @@ class DefineTransformer(TransformerModelBase):
 
     @property
     def embeddings(self) -> list[DefineEmbedding]:
-        """The input layers, of encoder and decoder; one if they share it."""
+        """The input layers of encoder and decoder; one if they share it."""
         return list(dict.fromkeys([self.encoder.embed_tokens, self.decoder.embed_tokens]))
 
     @property
     def output_layers(self) -> list[nn.Module]:
-        """What stands between the decoder's stack and the probabilities."""
+        """The layers between the decoder's stack and the probabilities."""
         decoder = self.decoder
         return [m for m in (decoder.project_out_dim, decoder.output_projection) if m is not None]
 
@@ -169,8 +170,9 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "define_transformer_tiny": _TINY,
     "define_transformer_tiny_plain": {**_TINY, "input": "table", "map_dim": 128},
 }
-"""Names for fairseq's --arch beside define_transformer -> what differs from the defaults: the sizes
-of Table 3's plain row, and of its DeFINE and plain rows at mini scale. Options override them."""
+"""Further names for fairseq's --arch -> differences from the defaults of define_transformer: the
+sizes of Table 3's plain row, and of its DeFINE and plain rows at mini scale. Options override
+them."""
 
 
 def _register_architecture(name: str, values: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""fairseq's Adam, fused, with a rate per part."""
+"""fairseq's Adam with a fused step and a rate per part."""
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from define.optim.by_part import ByPart, FactorFields, groups_by_part
 class FusedAdam(torch.optim.AdamW):
     """The formula of fairseq's Adam in torch's fused step; sums differ in the last bits.
 
-    fairseq, like Kingma and Ba's efficient form, adds eps to the root of the raw second moment,
-    torch to that of the corrected one: torch's eps is divided by the correction, step by step.
+    fairseq, like Kingma and Ba's efficient form, adds eps to the root of the uncorrected second
+    moment, torch to that of the corrected one. So eps is divided by the correction at each step.
     """
 
     def __init__(self, params, **config):
@@ -40,10 +40,10 @@ class DefineAdamConfig(FactorFields, FairseqAdamConfig):
 
 @register_optimizer("define_adam", dataclass=DefineAdamConfig)
 class DefineAdam(ByPart, FairseqAdam):
-    """Weight decay is decoupled, as fairseq's: a part's is the product of both its values.
+    """Weight decay is decoupled, as in fairseq: a step subtracts rate times decay times weight.
 
-    `use_old_adam` and `fp16_adam_stats` take fairseq's own implementations, which loop over the
-    parameters, or need Apex.
+    `use_old_adam` and `fp16_adam_stats` select fairseq's own implementations, which loop over the
+    parameters or need Apex.
     """
 
     def __init__(self, cfg: DefineAdamConfig, params):

@@ -1,4 +1,4 @@
-"""A learning rate and a weight decay per part of the model, for any optimizer of torch's kind."""
+"""A learning rate and a weight decay per part of the model, for any torch optimizer."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from define.core.parts import PARTS
 from define.errors import InputError
 
 SCALED = {"lr": "learning rate", "weight_decay": "weight decay"}
-"""What a part may have a factor on."""
+"""The values that can have a factor per part."""
 
 FactorFields = make_dataclass(
     "FactorFields",
@@ -25,9 +25,9 @@ FactorFields = make_dataclass(
         for part in PARTS
     ],
 )
-"""The optimizers' options: lr_factor_table, ..., weight_decay_factor_output; 1 by default.
+"""The optimizers' options: lr_factor_table, ..., weight_decay_factor_output; default 1.
 
-A factor of 0 freezes the part; its gradients still count in the global norm that is clipped."""
+A learning rate factor of 0 freezes the part; its gradients still count in the clipped norm."""
 
 
 def require_factor(key: str, value: float) -> None:
@@ -37,16 +37,16 @@ def require_factor(key: str, value: float) -> None:
 
 
 def groups_by_part(cfg: FactorFields, params: Iterable[nn.Parameter]) -> list[Any]:
-    """What to give a torch optimizer: the parameters alone if all factors are 1, else groups.
+    """Parameters for a torch optimizer: a plain list if all factors are 1, otherwise groups.
 
-    An empty group comes first, which has the base values; then one group per part that the model
-    has. They keep their factors, so that `ByPart` can scale them anew.
+    The first group is empty and has the base values; one group for each part of the model follows.
+    Groups store their factors so that `ByPart` can rescale them.
 
     Args:
         cfg: also has `lr` and `weight_decay`.
-        params: marked by `define.core.parts.mark_parts`; one without a mark counts as context.
+        params: marked by `define.core.parts.mark_parts`; unmarked ones count as context.
     Raises:
-        InputError: a bad factor, or factors for parameters of which none is marked.
+        InputError: an invalid factor, or factors when no parameter is marked.
     """
     factors = {
         part: {f"{name}_factor": getattr(cfg, f"{name}_factor_{part}") for name in SCALED}
@@ -66,8 +66,8 @@ def groups_by_part(cfg: FactorFields, params: Iterable[nn.Parameter]) -> list[An
         return params
     if not any(hasattr(p, "param_group") for p in params):
         raise InputError(
-            f"{changed[0]} needs parameters that are marked by part, but none is: fairseq's fp16 "
-            f"flattens them (take task.autocast=bf16 instead), and only define's models mark theirs"
+            f"{changed[0]} needs parameters that are marked by part, but none is: only define's "
+            f"models mark theirs, and fairseq's fp16 loses the marks (use task.autocast=bf16)"
         )
     by_part: dict[str, list[nn.Parameter]] = {part: [] for part in PARTS}
     for p in params:
@@ -87,24 +87,24 @@ def groups_by_part(cfg: FactorFields, params: Iterable[nn.Parameter]) -> list[An
 
 
 class ByPart:
-    """Sets rates of a fairseq optimizer, the next base class, that was given `groups_by_part`.
+    """Mixin for a fairseq optimizer whose parameters come from `groups_by_part`.
 
-    `get_lr` gives the base rate, exactly: it is that of the first group. `multiply_grads` and
-    `clip_grad_norm` only note their factors, whose product `step` applies in one pass; until then,
-    gradients are the raw sums.
+    `get_lr` returns the exact base rate, that of the first group. `multiply_grads` and
+    `clip_grad_norm` only record their factors; `step` applies the product in one pass. Until then,
+    gradients are unscaled sums.
     """
 
     _factor: Tensor | float = 1.0
 
     def set_lr(self, lr: float) -> None:
-        """Sets the base rate, and every part's to its factor times that."""
+        """Sets the base rate, and each part's rate to its factor times that."""
         self._set("lr", lr)
 
     def multiply_grads(self, c: Tensor | float) -> None:
         self._factor = self._factor * c
 
     def clip_grad_norm(self, max_norm: float, aggregate_norm_fn=None) -> Tensor:
-        """Returns the norm of the scaled gradients, before they are clipped."""
+        """Returns the norm of the scaled gradients before clipping."""
         norm = self._factor * super().clip_grad_norm(0, aggregate_norm_fn)
         if max_norm > 0:
             self._factor = self._factor * (max_norm / (norm + 1e-6)).clamp_(max=1)
@@ -120,7 +120,7 @@ class ByPart:
         super().zero_grad()
 
     def load_state_dict(self, state_dict: dict, optimizer_overrides: dict | None = None) -> None:
-        # A checkpoint of other versions may lack options; how to compute a step is none of them.
+        # Checkpoints of other versions may lack options, and must not choose the implementation.
         defaults = self.optimizer.defaults
         fused = {"fused": defaults.get("fused")}
         groups = [defaults | group | fused for group in state_dict["param_groups"]]

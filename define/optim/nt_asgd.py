@@ -17,7 +17,7 @@ class NTASGDConfig(NTASGDOptions, FairseqDataclass):
 
 @register_optimizer("define_nt_asgd", dataclass=NTASGDConfig)
 class FairseqNTASGD(ByPart, FairseqOptimizer):
-    """The optimizer and its trigger; both are saved, so a resumed run switches at the same time."""
+    """The optimizer and its trigger; both are saved, so a resumed run switches at the same step."""
 
     def __init__(self, cfg: NTASGDConfig, params):
         super().__init__(cfg)
@@ -30,7 +30,7 @@ class FairseqNTASGD(ByPart, FairseqOptimizer):
         return {"lr": self.cfg.lr[0], "weight_decay": self.cfg.weight_decay}
 
     def observe_validation(self, loss: float) -> bool:
-        """Tells the trigger a validation loss; returns whether averaging starts now."""
+        """Passes a validation loss to the trigger; returns whether averaging starts now."""
         fired = self.trigger.observe(loss) and not self._optimizer.averaging
         if fired:
             self._optimizer.start_averaging()

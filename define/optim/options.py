@@ -1,4 +1,4 @@
-"""Options of our optimizers, without fairseq."""
+"""Options of our optimizers; needs no fairseq."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ class SGDOptions(FactorFields):
 class NTASGDOptions(FactorFields):
     weight_decay: float = field(default=1.2e-6, metadata={"help": "weight decay"})
     nonmono: int = field(
-        default=5, metadata={"help": "validations that the trigger leaves out at the end"}
+        default=5, metadata={"help": "number of latest validations that the trigger ignores"}
     )
     lr: list[float] = LR
 

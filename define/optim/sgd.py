@@ -1,4 +1,4 @@
-"""torch's SGD with a rate per part, and with a typed config that Hydra can fill."""
+"""torch's SGD with a rate per part and a typed config for Hydra."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class DefineSGDConfig(SGDOptions, FairseqDataclass):
 
 @register_optimizer("define_sgd", dataclass=DefineSGDConfig)
 class DefineSGD(ByPart, FairseqOptimizer):
-    """The same steps as fairseq's `sgd`, but for the last bits: torch's fused SGD."""
+    """torch's fused SGD; its steps equal those of fairseq's `sgd` up to the last bits."""
 
     def __init__(self, cfg: DefineSGDConfig, params):
         super().__init__(cfg)

@@ -1,4 +1,4 @@
-"""fairseq's view of contiguous streams: a data set and a resumable epoch iterator."""
+"""fairseq's interface to contiguous streams: a data set and a resumable epoch iterator."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ class TokenDataset(FairseqDataset):
 
 
 def collate(inputs_TB: np.ndarray, targets_TB: np.ndarray, first: bool) -> dict:
-    """A fairseq sample; `first` says that the streams begin here and there is no state to carry."""
+    """A fairseq sample; `first` marks the start of the streams, where no state is carried."""
     return {
         "net_input": {"src_tokens": torch.from_numpy(inputs_TB)},
         "target": torch.from_numpy(targets_TB),
@@ -35,13 +35,13 @@ def collate(inputs_TB: np.ndarray, targets_TB: np.ndarray, first: bool) -> dict:
 
 
 class StreamBatches(EpochBatchIterating):
-    """Windows of the streams in their order; saves and restores the exact position.
+    """Consecutive windows of the streams; saves and restores the exact position.
 
     Args:
         streams: this worker's columns.
-        lengths: window lengths of an epoch, the same for all workers.
-        total_streams: columns of all workers together; a position holds for this number only.
-        epoch: the epoch to begin with.
+        lengths: epoch -> its window lengths, the same for all workers.
+        total_streams: columns of all workers together; saved positions need the same number.
+        epoch: the first epoch.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class StreamBatches(EpochBatchIterating):
     def next_epoch_itr(
         self, shuffle=True, fix_batches_to_gpus=False, set_dataset_epoch=True
     ) -> CountingIterator:
-        """The rest of this epoch, or the next epoch; the order of a stream is never shuffled."""
+        """The rest of this epoch, or the next epoch; streams are never shuffled."""
         self.epoch = self.next_epoch_idx
         lengths, offset, self._offset = self.lengths(self.epoch), self._offset, 0
         self._windows = CountingIterator(
@@ -99,9 +99,9 @@ class StreamBatches(EpochBatchIterating):
     def load_state_dict(self, state_dict: dict) -> None:
         if state_dict["iterations_in_epoch"] and state_dict["streams"] != self.total_streams:
             raise InputError(
-                f"the checkpoint stopped inside an epoch of {state_dict['streams']} streams, this "
-                f"run has {self.total_streams}; keep dataset.batch_size times the number of "
-                f"workers as it was"
+                f"the checkpoint was saved in the middle of an epoch of {state_dict['streams']} "
+                f"streams, but this run has {self.total_streams}; use the same product of "
+                f"dataset.batch_size and number of workers"
             )
         self.epoch = state_dict["epoch"]
         self._offset = state_dict["iterations_in_epoch"]

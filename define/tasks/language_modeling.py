@@ -13,7 +13,7 @@ from define.criterions.language_modeling import LanguageModelingCriterion
 from define.data.text import corpora
 from define.data.text.streams import Streams
 from define.errors import InputError
-from define.optim import adam, sgd  # noqa: F401 - `--user-dir` imports models and tasks alone
+from define.optim import adam, sgd  # noqa: F401 - `--user-dir` imports only models and tasks
 from define.optim.nt_asgd import FairseqNTASGD
 from define.tasks.batches import StreamBatches, TokenDataset
 from define.tasks.observer import Observed, autocast
@@ -32,13 +32,13 @@ class LanguageModelingTaskConfig(LanguageModelingOptions, FairseqDataclass):
 
 @register_task("define_language_modeling", dataclass=LanguageModelingTaskConfig)
 class StreamLanguageModelingTask(Observed, FairseqTask):
-    """Carries the state of the streams from batch to batch; resets it between splits and epochs.
+    """Carries the streams' state from batch to batch; resets it between splits and epochs.
 
-    `dataset.batch_size` streams per worker; every worker reads its own columns of one global
-    layout, in windows of the same lengths.
+    Each worker reads `dataset.batch_size` streams, its own columns of one global layout, in windows
+    of the same lengths.
 
     Args:
-        corpus: what is read; by default the one prepared in `cfg.data`.
+        corpus: the corpus to read; default: the one prepared in `cfg.data`.
     """
 
     def __init__(self, cfg: LanguageModelingTaskConfig, corpus: corpora.Corpus | None = None):
@@ -56,7 +56,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
 
     @property
     def num_types(self) -> int:
-        """V, end-of-sentence included, nothing padded."""
+        """V, including end-of-sentence, without padding."""
         return self.corpus.types
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs) -> None:
@@ -86,7 +86,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
         if not isinstance(criterion, LanguageModelingCriterion):
             raise InputError(
                 f"criterion {type(criterion).__name__} carries no state between batches; "
-                f"take --criterion define_language_modeling"
+                f"use --criterion define_language_modeling"
             )
         return criterion
 
@@ -128,11 +128,11 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
         self.observer.updated(update_num + 1, tokens, lr, nll)
 
     def _note_optimizer(self, optimizer) -> None:
-        """Training continues from the raw weights; validation reads the averaged ones."""
+        """Restores the raw weights for training; validation uses the averaged ones."""
         if isinstance(getattr(optimizer, "fp32_optimizer", None), FairseqNTASGD):
             raise InputError(
-                "define_nt_asgd averages float32 weights, but common.fp16 or common.bf16 is set; "
-                "leave both false and take task.autocast=bf16"
+                "define_nt_asgd averages float32 weights, but common.fp16 or common.bf16 is true; "
+                "set both to false and use task.autocast=bf16"
             )
         if isinstance(optimizer, FairseqNTASGD):
             self._optimizer = optimizer
@@ -150,7 +150,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
         self._awaiting_validation = False
         scored, expected = int(stats["scored_tokens"]), len(self.datasets["valid"])
         if scored != expected:
-            raise RuntimeError(f"validation scored {scored} tokens, the corpus has {expected}")
+            raise RuntimeError(f"validation scored {scored} tokens, but the corpus has {expected}")
         averaged, batches = False, self._train_batches
         if self._optimizer is not None:
             averaged = self._optimizer.optimizer.swapped
@@ -159,7 +159,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
         self.observer.validated(batches.epoch, dict(stats), averaged)
 
     def get_checkpoint_dict(self) -> dict:
-        """The state of all workers' streams, as of the validation that comes before each save."""
+        """The state of all workers' streams at the validation before each save."""
         return {type(self).__name__: {"state": self._all_columns}}
 
     def set_checkpoint_dict(self, saved: dict) -> None:
@@ -167,7 +167,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
 
 
 def gather(state: State | None) -> State | None:
-    """All workers' columns side by side (B is dimension 1), on the CPU."""
+    """All workers' columns, concatenated along B (dimension 1), on the CPU."""
     if state is None:
         return None
     if not torch.distributed.is_initialized():

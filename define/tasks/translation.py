@@ -1,4 +1,4 @@
-"""fairseq's translation task, observed, in a precision of choice."""
+"""fairseq's translation task with an observer and a choice of precision."""
 
 import math
 import warnings
@@ -14,8 +14,8 @@ from define.errors import InputError
 from define.tasks.observer import Observed, autocast, check_autocast
 from define.tasks.options import TranslationOptions
 
-# fairseq asks for pinned memory on machines without a GPU too, mixes the types of attention masks,
-# and calls autocast by its old name: nothing that a user could mend.
+# fairseq requests pinned memory without a GPU, mixes the types of attention masks and calls
+# autocast by its old name. Users cannot change any of that.
 for _message in ("'pin_memory' argument", "Support for mismatched key_padding_mask"):
     warnings.filterwarnings("ignore", message=_message)
 warnings.filterwarnings("ignore", message=r"`torch\.cuda\.amp\.autocast", category=FutureWarning)
@@ -28,7 +28,7 @@ class DefineTranslationConfig(TranslationOptions, TranslationConfig):
 
 @register_task("define_translation", dataclass=DefineTranslationConfig)
 class DefineTranslationTask(Observed, TranslationTask):
-    """Trains and validates as fairseq's; loses no sentence, and counts the tokens it scores."""
+    """Trains and validates like fairseq's task, but drops no sentence and counts scored tokens."""
 
     def __init__(self, cfg: DefineTranslationConfig, src_dict, tgt_dict):
         super().__init__(cfg, src_dict, tgt_dict)
@@ -44,21 +44,21 @@ class DefineTranslationTask(Observed, TranslationTask):
         epoch: int = 1,
         **kwargs,
     ) -> EpochBatchIterating:
-        """As fairseq's, with the same batches whatever the epoch in which training resumes.
+        """Like fairseq's, but with the same batches in whichever epoch training resumes.
 
         Raises:
-            InputError: batches are to be multiples of a number, for which fairseq leaves out the
-                last batch, in silence and everywhere (fairseq/data/data_utils.py, batch_by_size).
+            InputError: a required multiple other than 1, with which fairseq silently drops the
+                last batch (fairseq/data/data_utils.py, batch_by_size).
         """
         if required_batch_size_multiple != 1:
             raise InputError(
                 f"dataset.required_batch_size_multiple = {required_batch_size_multiple} makes "
-                f"fairseq leave out the last sentences, which are the longest; set it to 1 "
+                f"fairseq drop the last sentences, which are the longest; set it to 1 "
                 f"(--required-batch-size-multiple 1)"
             )
         self._iterated = dataset
         is_new = dataset not in self.dataset_to_epoch_iter
-        # Sentences of one length are shuffled, by the epoch, where batches are made: once.
+        # Batches are made once, and the epoch seeds the order of sentences of equal length in them.
         batches = super().get_batch_iterator(dataset, *args, epoch=1, **kwargs)
         if is_new:
             batches.epoch = epoch
@@ -83,7 +83,7 @@ class DefineTranslationTask(Observed, TranslationTask):
         return super().valid_step(sample, model, self._autocast(criterion))
 
     def _autocast(self, criterion):
-        """The criterion in the task's precision; the backward pass follows by itself."""
+        """The criterion in the task's precision; the backward pass uses the same."""
 
         def loss(model, sample, *args, **kwargs):
             with autocast(self.cfg.autocast, sample["target"].device.type):
@@ -103,15 +103,15 @@ class DefineTranslationTask(Observed, TranslationTask):
             for key in ("nll_loss", "ntokens")
         }
         scored = totals["ntokens"]
-        if scored:  # before fairseq's, which would keep three decimals
+        if scored:  # before fairseq's call, which rounds to three decimals
             nll = totals["nll_loss"] / scored / math.log(2)
             metrics.log_scalar("nll_loss", nll, scored, round=None)
         super().reduce_metrics(logging_outputs, criterion)
         metrics.log_scalar_sum("scored_tokens", int(scored))
 
     def post_validate(self, model, stats, agg) -> None:
-        # The batches of a validation are made just before it.
+        # fairseq makes the batches of a validation just before it.
         scored, expected = int(stats["scored_tokens"]), int(self._iterated.tgt_sizes.sum())
         if scored != expected:
-            raise RuntimeError(f"validation scored {scored} tokens, the corpus has {expected}")
+            raise RuntimeError(f"validation scored {scored} tokens, but the corpus has {expected}")
         self.observer.validated(self._epoch, dict(stats), False)

@@ -74,7 +74,9 @@ def load_model(
     checkpoint = read(path)
     config = config_from(DefineTransformerConfig, checkpoint["cfg"]["model"])
     source, target = task.source_dictionary, task.target_dictionary
-    model = DefineTransformer.of(replace(config, cache=decoding.cache), source, target)
+    model = DefineTransformer.from_dictionaries(
+        replace(config, cache=decoding.cache), source, target
+    )
     weights = checkpoint["model"]
     if decoding.average:
         weights = mean_weights(last_checkpoints(Path(path).parent, decoding.average))

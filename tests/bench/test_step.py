@@ -181,7 +181,9 @@ def test_the_updates_of_a_translation_are_those_of_training(row, heard):
     assert len(batches) == 3 * UPDATE_FREQ and len(rates) == 3
     torch.manual_seed(SEED)
     section = config_from(DefineTransformerConfig, config.model)
-    model = DefineTransformer.of(section, *map(dictionary, corpus_types("grammar"))).train()
+    model = DefineTransformer.from_dictionaries(
+        section, *map(dictionary, corpus_types("grammar"))
+    ).train()
     adam = torch.optim.Adam(model.parameters(), betas=(0.9, 0.98), eps=1e-8)
     losses, smoothing = [], config.criterion.label_smoothing
     assert smoothing > 0

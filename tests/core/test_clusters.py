@@ -3,11 +3,11 @@
 import math
 
 import pytest
+import slow_reference as reference
 import torch
 from fairseq.modules.adaptive_input import AdaptiveInput
 from torch import nn
 
-from define.core import reference
 from define.core.clusters import ClusteredEmbedding, cluster_edges, new_projections, new_tables
 from define.errors import InputError
 

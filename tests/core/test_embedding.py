@@ -28,7 +28,6 @@ def with_padding(embedding: DefineEmbedding, padding_idx: int) -> DefineEmbeddin
     return DefineEmbedding(
         embedding.map,
         embedding.unit,
-        embedding.embedding_dim,
         per_position=embedding.per_position,
         padding_idx=padding_idx,
         scale=embedding.scale,
@@ -282,7 +281,7 @@ def test_it_stands_in_for_an_embedding(make_embedding):
     tokens = torch.randint(11, (6, 3))
     plain = Tagger(nn.Embedding(11, 12, padding_idx=2))
     wrapped = copy.deepcopy(plain)
-    wrapped.embedding = DefineEmbedding(wrapped.embedding, None, 12, padding_idx=2)
+    wrapped.embedding = DefineEmbedding(wrapped.embedding, None, padding_idx=2)
     assert losses(plain, tokens, 5) == pytest.approx(losses(wrapped, tokens, 5), rel=1e-6)
 
     model = Tagger(make_embedding(11))
@@ -291,3 +290,11 @@ def test_it_stands_in_for_an_embedding(make_embedding):
     copy_of_it = Tagger(make_embedding(11))
     copy_of_it.load_state_dict(model.state_dict())
     torch.testing.assert_close(copy_of_it(tokens), model(tokens))
+
+
+@pytest.mark.parametrize("input", INPUTS)
+def test_its_dimension_is_the_width_of_what_it_returns(input, make_embedding):
+    embedding = make_embedding(input=input)
+    assert embedding(torch.tensor([1])).shape == (1, embedding.embedding_dim)
+    with pytest.raises(TypeError):
+        DefineEmbedding(embedding.map, embedding.unit, output_dim=999)

@@ -3,10 +3,10 @@
 import math
 
 import pytest
+import slow_reference as reference
 import torch
 from torch import nn
 
-from define.core import reference
 from define.core.group_linear import GroupLinear, require_divisible, shuffle_features
 from define.errors import InputError
 
@@ -81,10 +81,10 @@ def test_initial_weights_are_uniform_up_to_the_bound_of_their_group(groups, shar
 @pytest.mark.parametrize(
     "in_features, out_features, groups, message",
     [
-        (7, 8, 4, "in_features = 7 does not split into 4 equal groups; take a multiple of 4"),
-        (8, 7, 4, "out_features = 7 does not split into 4 equal groups; take a multiple of 4"),
+        (7, 8, 4, "in_features = 7 cannot be split into 4 equal groups; use a multiple of 4"),
+        (8, 7, 4, "out_features = 7 cannot be split into 4 equal groups; use a multiple of 4"),
         (0, 8, 1, "in_features = 0"),
-        (8, 8, 0, "in_features = 8 does not split into 0 equal groups"),
+        (8, 8, 0, "in_features = 8 cannot be split into 0 equal groups"),
         (8, -4, 2, "out_features = -4"),
     ],
 )

@@ -145,6 +145,7 @@ def test_every_field_reaches_the_unit():
         "width_multiple": 1,
         "share_groups": True,
         "projection_dim": 0,
+        "n_key": "model.map_dim (n)",
     }
     assert [module.p for module in unit.modules() if isinstance(module, nn.Dropout)] == [0.2, 0.2]
 
@@ -158,11 +159,11 @@ def test_every_field_has_a_help_text():
     [
         ({"input": "lookup"}, 5, ["input = 'lookup'", "table, linear, mlp, define"]),
         ({}, 0, ["0 types", "at least 1"]),
-        ({"input": "table", "map_dim": 0}, 5, ["0 dimensions", "at least 1"]),
-        ({"input": "linear", "reduce_dim": 0}, 5, ["out_features = 0"]),
-        ({"input": "mlp", "expand_dim": 0}, 5, ["out_features = 0"]),
+        ({"input": "table", "map_dim": 0}, 5, ["model.map_dim = 0", "at least 1"]),
+        ({"input": "linear", "reduce_dim": 0}, 5, ["model.reduce_dim = 0"]),
+        ({"input": "mlp", "expand_dim": 0}, 5, ["model.expand_dim = 0"]),
         ({"input": "mlp", "unit_activation": "tanh"}, 5, ["unit_activation = 'tanh'"]),
-        ({"map_dim": 10, "max_groups": 4}, 5, ["n = 10", "4 equal groups"]),
+        ({"map_dim": 10, "max_groups": 4}, 5, ["model.map_dim (n) = 10", "4 equal groups"]),
         ({"map": "sparse"}, 5, ["map = 'sparse'", "standard, adaptive, projective"]),
         ({"map": "adaptive", "cutoffs": [3, 3]}, 5, ["cutoffs = [3, 3]", "increase", "5 types"]),
         ({"map": "projective", "cutoffs": [5]}, 5, ["cutoffs = [5]", "5 types"]),
@@ -170,7 +171,7 @@ def test_every_field_has_a_help_text():
         (
             {"map": "adaptive", "map_dim": 8, "cutoffs": [1, 2], "cluster_factor": 3},
             5,
-            ["map_dim = 8", "cluster 3 of 3", "cluster_factor = 3"],
+            ["map_dim = 8", "3 clusters", "cluster_factor = 3"],
         ),
         (
             {"map": "projective", "projected_dim": 0, "input": "table"},
@@ -180,7 +181,7 @@ def test_every_field_has_a_help_text():
         (
             {"map": "projective", "projected_dim": 10, "max_groups": 4},
             5,
-            ["n = 10", "4 equal groups"],
+            ["model.projected_dim (n) = 10", "4 equal groups"],
         ),
     ],
 )

@@ -5,10 +5,10 @@ import math
 import warnings
 
 import pytest
+import slow_reference as reference
 import torch
 from torch import nn
 
-from define.core import reference
 from define.core.dropout import dropout
 from define.core.lstm import WeightDropLSTM
 

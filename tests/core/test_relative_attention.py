@@ -4,9 +4,10 @@ import contextlib
 import itertools
 
 import pytest
+import slow_reference as reference
 import torch
 
-from define.core import reference, relative_attention
+from define.core import relative_attention
 from define.core.relative_attention import (
     RelativeAttention,
     attention_mask,

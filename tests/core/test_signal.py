@@ -126,7 +126,7 @@ def test_figures_are_those_of_a_loop_over_tokens_and_layers(
                     first.append(e @ weight[g][: len(e)])
                     second.append(h @ weight[g][len(e) :])
                 parts.setdefault(name, []).append((torch.cat(first), torch.cat(second)))
-            y = unit._connect(layer, entrance, x) if number else layer(x)
+            y = unit._connect(layer, layer.groups, entrance, x) if number else layer(x)
             if connection != "residual":
                 sizes.setdefault(name, []).append(y)
             x = y

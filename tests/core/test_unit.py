@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import slow_reference as reference
 import torch
 
-from define.core import reference
 from define.core.unit import (
     ACTIVATIONS,
     CONNECTIONS,
@@ -300,21 +300,22 @@ NUMBERS = [name for name in LEGAL if name != "unit"]
 @pytest.mark.parametrize(
     "fields, words",
     [
-        ({"n": 10}, ["n = 10", "4 equal groups", "multiple of 4"]),
-        ({"n": 9, "g_max": 2}, ["n = 9", "2 equal groups"]),
-        ({"n": 7, "g_max": 7, "k": 42}, ["n = 7", "3 equal groups"]),
+        ({"n": 10}, ["model.map_dim (n) = 10", "4 equal", "multiple of 4", "model.max_groups"]),
+        ({"n": 9, "g_max": 2}, ["(n) = 9", "2 equal groups"]),
+        ({"n": 7, "g_max": 7, "k": 42}, ["(n) = 7", "3 equal groups"]),
         (
             {"n": 7, "g_max": 7, "k": 42, "connection": "concat"},
             ["input width of layer 2 = 28", "3 equal groups"],
         ),
-        ({"k": 8}, ["k = 8", "n = 12", "k >= n"]),
-        ({"k": 42, "transformation": "glt"}, ["k = 42", "4 equal groups"]),
-        ({"k": 42, "transformation": "glt", "reduce": False}, ["k = 42", "4 equal groups"]),
-        ({"k": 41, "connection": "residual"}, ["k = 41", "odd", "even k"]),
-        ({"k": 42, "connection": "residual"}, ["k / 2 = 21", "4 equal groups"]),
-        ({"m": 7, "transformation": "glt"}, ["m = 7", "4 equal groups"]),
-        ({"m": 7, "transformation": "glt_shuffle"}, ["m = 7", "4 equal groups"]),
-        ({"k": 60, "width_multiple": 32}, ["64 wide", "k = 60", "multiples of 32"]),
+        ({"k": 8}, ["model.expand_dim (k) = 8", "(n) = 12", "larger model.expand_dim"]),
+        ({"k": 42, "transformation": "glt"}, ["(k) = 42", "4 equal groups"]),
+        ({"k": 42, "transformation": "glt", "reduce": False}, ["(k) = 42", "4 equal groups"]),
+        ({"k": 41, "connection": "residual"}, ["(k) = 41", "odd", "even number"]),
+        ({"k": 42, "connection": "residual"}, ["(k) / 2 = 21", "4 equal groups"]),
+        ({"m": 7, "transformation": "glt"}, ["model.reduce_dim (m) = 7", "4 equal groups"]),
+        ({"m": 7, "transformation": "glt_shuffle"}, ["model.reduce_dim (m) = 7", "4 equal groups"]),
+        ({"k": 60, "width_multiple": 32}, ["64 wide", "(k) = 60", "multiple of 32"]),
+        ({"g_max": 100}, ["layer 1 of model.depth (N) = 3", "smaller model.max_groups (g_max)"]),
         (
             {"transformation": "dense"},
             ["transformation = 'dense'", "linear, glt, glt_shuffle, hgt"],
@@ -322,15 +323,15 @@ NUMBERS = [name for name in LEGAL if name != "unit"]
         ({"connection": "skip"}, ["connection = 'skip'", "mixer, concat, residual, none"]),
         ({"norm": "batch"}, ["norm = 'batch'", "none, layer"]),
         ({"activation": "tanh"}, ["activation = 'tanh'", "none, gelu, relu, swish"]),
-        ({"dropout": 1.0}, ["dropout = 1.0", "[0, 1)"]),
-        ({"dropout": -0.1}, ["dropout = -0.1", "[0, 1)"]),
-        ({"dropout": float("nan")}, ["dropout = nan", "[0, 1)"]),
+        ({"dropout": 1.0}, ["model.unit_dropout = 1.0", "below 1"]),
+        ({"dropout": -0.1}, ["model.unit_dropout = -0.1", "below 1"]),
+        ({"dropout": float("nan")}, ["model.unit_dropout = nan", "below 1"]),
         ({"unit": "mine"}, ["unit = 'mine'", "released, text, ours"]),
-        ({"unit": "released", "N": 1}, ["N = 1", "at least 2", "released"]),
+        ({"unit": "released", "N": 1}, ["model.depth (N) = 1", "at least 2", "released"]),
         ({"projection_dim": 8}, ["unit_projection_dim = 8", "unit = released"]),
         (
             {"unit": "released", "projection_dim": 44},
-            ["k = 40", "unit_projection_dim = 44", "k >= unit_projection_dim"],
+            ["(k) = 40", "unit_projection_dim = 44", "larger model.expand_dim"],
         ),
         (
             {"unit": "released", "projection_dim": 6},
@@ -338,10 +339,10 @@ NUMBERS = [name for name in LEGAL if name != "unit"]
         ),
         (
             {"unit": "released", "transformation": "glt", "m": 7},
-            ["m = 7", "4 equal groups"],
+            ["model.reduce_dim (m) = 7", "4 equal groups"],
         ),
-        *(({name: 0}, [f"{name} = 0", "at least 1"]) for name in NUMBERS),
-        *(({name: -4}, [f"{name} = -4", "at least 1"]) for name in NUMBERS),
+        *(({name: 0}, [name, "= 0 must be at least 1"]) for name in NUMBERS),
+        *(({name: -4}, [name, "= -4 must be at least 1"]) for name in NUMBERS),
     ],
     ids=str,
 )

@@ -86,7 +86,7 @@ def test_nats_and_bits_are_not_mixed(train, workplace, corpus, checkpoint_of, mo
 
 
 def test_a_validation_that_skips_tokens_is_an_error(train, workplace):
-    with pytest.raises(RuntimeError, match="validation scored 160 tokens, the corpus has 329"):
+    with pytest.raises(RuntimeError, match="validation scored 160 tokens, but the corpus has 329"):
         train("dataset.max_valid_steps=1", "run.dir=run")
     record = read(workplace / "run")
     assert (record["status"], record["epochs"], record["final"]) == ("failed", [], None)
@@ -141,7 +141,7 @@ def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
         ("threads=0", "threads = 0"),
         ("wandb=maybe", "wandb = 'maybe'"),
         ("model.map_dim=0", "0 dimensions"),
-        ("model.map_dim=17", "n = 17 does not split into 2"),
+        ("model.map_dim=17", "(n) = 17 cannot be split into 2"),
         ("model.expand_dim=8", "k = 8 is smaller than n = 16"),
         ("model.layers=0", "layers = 0"),
         ("model.word_dropout=1.0", "word_dropout = 1.0"),

@@ -90,7 +90,7 @@ def test_language_models(name, input):
 def test_the_translation_transformer(input, pre_norm):
     words = dictionary(V)
     fields = config(DefineTransformerConfig, input, pre_norm=pre_norm)
-    model = without_relu(DefineTransformer.of(fields, words, words))
+    model = without_relu(DefineTransformer.from_dictionaries(fields, words, words))
     source, target = text(words.nspecial).t(), text(words.nspecial).t()
     source[::3, :5] = words.pad()
     lengths = (source != words.pad()).sum(1)

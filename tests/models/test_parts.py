@@ -83,7 +83,7 @@ def test_transformer(share, input, bias):
     fields = SMALL | {"map_dim": WIDTH if input == "table" else 8, "input": input, "share": share}
     fields |= {"encoder_layers": 1, "decoder_layers": 2, "inner_dim": 12, "heads": 2}
     config = DefineTransformerConfig(**fields, model_dim=WIDTH, output_bias=bias, pre_norm=bias)
-    model = DefineTransformer.of(config, dictionary(23), dictionary(23))
+    model = DefineTransformer.from_dictionaries(config, dictionary(23), dictionary(23))
     counts, outlined = (
         count_parameters(built, built.embeddings, built.output_layers)
         for built in (model, Outline(config, 23, 23))

@@ -114,7 +114,7 @@ def test_a_position_inside_an_epoch_holds_for_its_number_of_streams(make_task):
     samples = iterator.next_epoch_itr()
     next(samples)
     batches_of(task, streams=3, num_shards=2).load_state_dict(iterator.state_dict())
-    with pytest.raises(InputError, match="6 streams, this run has 4"):
+    with pytest.raises(InputError, match="6 streams, but this run has 4"):
         batches_of(task, streams=4).load_state_dict(iterator.state_dict())
     list(samples)
     batches_of(task, streams=4).load_state_dict(iterator.state_dict())

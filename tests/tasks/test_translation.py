@@ -92,7 +92,7 @@ def test_batches_are_the_same_whatever_the_epoch_in_which_they_are_made(cached, 
 
 def test_batches_in_multiples_would_lose_sentences_and_are_refused(make_task):
     rule = (
-        r"required_batch_size_multiple = 8 makes fairseq leave out the last sentences, which are "
+        r"required_batch_size_multiple = 8 makes fairseq drop the last sentences, which are "
         r"the longest; set it to 1 \(--required-batch-size-multiple 1\)"
     )
     task = make_task()
@@ -124,7 +124,7 @@ def test_what_fairseq_itself_loses(split, max_tokens, multiple, lost, make_task)
 
 
 def test_an_unknown_precision_is_refused(make_task):
-    with pytest.raises(InputError, match="task.autocast = 'fp8' is unknown; take none or bf16"):
+    with pytest.raises(InputError, match="task.autocast = 'fp8' is unknown; take none, bf16"):
         make_task(autocast="fp8")
 
 
@@ -210,7 +210,7 @@ def test_a_dummy_batch_is_not_counted(make_trainer, heard):
 def test_a_validation_that_skips_tokens_is_an_error(make_trainer):
     trainer = make_trainer("dataset.max_tokens_valid=60", "dataset.max_valid_steps=0")
     epoch = trainer.get_train_iterator(epoch=1)
-    with pytest.raises(RuntimeError, match=r"validation scored \d+ tokens, the corpus has 174"):
+    with pytest.raises(RuntimeError, match=r"validation scored \d+ tokens, but the corpus has 174"):
         validate(trainer.cfg, trainer, trainer.task, epoch, ["valid"])
 
 

@@ -90,7 +90,7 @@ def test_recipes_that_keep_enough_checkpoints_are_taken(overrides, config):
             "task.source_lang and target_lang are xa and de, but grammar translates xa to xb; set",
         ),
         (["model.share=all"], "share = all needs one dictionary for both languages"),
-        (["model.heads=3"], "model_dim = 16 must be a multiple of heads = 3"),
+        (["model.heads=3"], "model_dim = 16 must be a multiple of model.heads = 3"),
     ],
 )
 def test_what_could_not_be_trained_is_refused(overrides, sentence, config):
