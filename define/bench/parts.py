@@ -35,8 +35,9 @@ from define.data import corpora, zipf
 from define.errors import InputError
 from define.models.transformer import DefineTransformerConfig
 from define.results import published
-from define.results.benchmarks import SCHEMA, busy
+from define.results.benchmarks import busy
 from define.runs import provenance
+from define.runs.benchmarks import SCHEMA
 from define.runs.environment import allocator
 from define.tasks.observer import Observed, Observer
 from define.train.compose import compose

@@ -15,8 +15,8 @@ from torch import nn
 from define import plugin
 from define.bench.generated import MATERIALS, Pairs, Text, require_at_least
 from define.errors import InputError
-from define.results.steps import SCHEMA
 from define.runs import provenance
+from define.runs.steps import SCHEMA
 from define.tasks.observer import Observed, Observer
 from define.train.compose import fairseq_config
 from define.train.counting import corpus_types, parameters

@@ -7,9 +7,29 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from define.errors import InputError
+from typing_extensions import NotRequired, TypedDict
+
+from define.runs.schema import Count, Loss, Number, check
 
 FILE_NAME = "journal.jsonl"
+
+
+class Event(TypedDict):
+    """One line, as far as something here reads it; writers add what a person may want to know.
+
+    event: of a run "started", "trained", "validated", "finished", "interrupted" or "failed".
+    updates: behind the event, since the first start of the run.
+    job: the number of a sweep's job.
+    """
+
+    event: str
+    time: NotRequired[str]
+    updates: NotRequired[Count]
+    train: NotRequired[Loss]
+    valid: NotRequired[Loss]
+    seconds: NotRequired[Number]
+    job: NotRequired[Count]
+    reason: NotRequired[str]
 
 
 def append(path: str | Path, event: Mapping[str, Any]) -> None:
@@ -36,10 +56,10 @@ def append(path: str | Path, event: Mapping[str, Any]) -> None:
 def read(path: str | Path) -> list[dict[str, Any]]:
     """All events in their order; none where there is no file.
 
-    A line that is not JSON is left out: a process was killed while it wrote it.
+    A line that is not JSON is left out: its process was killed while writing it.
 
     Raises:
-        InputError: a line is JSON, but no object.
+        InputError: a line is JSON, but no event.
     """
     path = Path(path)
     if not path.is_file():
@@ -47,14 +67,10 @@ def read(path: str | Path) -> list[dict[str, Any]]:
     events = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            event = json.loads(line)
+            events.append(json.loads(line))
         except ValueError:
             continue
-        if not isinstance(event, dict):
-            raise InputError(
-                f"{path}: line {number} is {event!r}, not an event; remove the line or the file"
-            )
-        events.append(event)
+        check(Event, line, f"{path}, line {number}", "remove the line or the file")
     return events
 
 

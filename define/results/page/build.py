@@ -12,7 +12,7 @@ from define.results import claims, evaluations, published, steps
 from define.results.page import anchor, environment, markup
 from define.results.page.tables import SCALES, Table, table
 from define.results.render import ABSENT
-from define.runs import records
+from define.runs import paths, records
 from define.runs.records import RunRecord
 
 TEMPLATE = "page.html.j2"
@@ -44,7 +44,7 @@ def page(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = records.find(folders)
-    places = [Path(f) for f in folders or records.DEFAULT_FOLDERS if Path(f).is_dir()]
+    places = [Path(f) for f in folders or paths.results()]
     table_steps, further = steps.find(places), evaluations.find(places)
     tables = [
         table(name, found, scales, table_steps.get(name, []), further.get(name, []), places, place)
