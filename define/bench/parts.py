@@ -36,7 +36,7 @@ from define.errors import InputError
 from define.models.transformer import DefineTransformerConfig
 from define.results import published
 from define.results.benchmarks import busy
-from define.runs import provenance
+from define.runs import paths, provenance
 from define.runs.benchmarks import SCHEMA
 from define.runs.environment import allocator
 from define.tasks.observer import Observed, Observer
@@ -180,7 +180,7 @@ def both_ways(module: nn.Module, x: Tensor, bf16: bool = False) -> Callable[[], 
 def natural_text() -> tuple[Tensor, dict[str, Any]]:
     """Tokens (LENGTH, STREAMS) of WikiText-2 if it is prepared, else of Zipf's law; its `meta`."""
     try:
-        corpus = corpora.load(Path(os.environ.get("DEFINE_DATA", "data")) / "wikitext-2")
+        corpus = corpora.load(paths.data() / "wikitext-2")
     except InputError:
         types = corpora.get_spec("wikitext-2").types
         meta = {"name": "zipf", "sha256": {}, "tokens": {}, "types": types}

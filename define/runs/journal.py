@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import NotRequired, TypedDict
 
-from define.runs.schema import Count, Loss, Number, check
+from define.runs.schema import Count, Measure, Number, check
 
 FILE_NAME = "journal.jsonl"
 
@@ -25,8 +25,8 @@ class Event(TypedDict):
     event: str
     time: NotRequired[str]
     updates: NotRequired[Count]
-    train: NotRequired[Loss]
-    valid: NotRequired[Loss]
+    train: NotRequired[Measure]
+    valid: NotRequired[Measure]
     seconds: NotRequired[Number]
     job: NotRequired[Count]
     reason: NotRequired[str]

@@ -1,6 +1,5 @@
 """What a number needs to be believed: code, versions, device and data behind it."""
 
-import os
 import platform
 import shlex
 import subprocess
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 
-from define.runs import sweeps
+from define.runs import paths, sweeps
 from define.runs.environment import allocator
 from define.runs.records import without_places
 
@@ -70,7 +69,7 @@ def versions() -> dict[str, str]:
 def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, Any]:
     """The `provenance` of a run record that begins now."""
     revision, dirty = commit()
-    sweep = os.environ.get(sweeps.VARIABLE)
+    sweep = paths.variable(sweeps.VARIABLE)
     return {
         "commit": revision,
         "dirty": dirty,

@@ -116,12 +116,14 @@ Settings = Annotated[dict[Name, Any], Rule(_check_settings)]
 """Plain values only, so that a sentence can tell them."""
 
 
-class _Loss(TypedDict):
+class Measure(TypedDict):
+    """A loss per token, and the perplexity."""
+
     nll: Number
     ppl: Number
 
 
-class _Scored(_Loss):
+class _Scored(Measure):
     scored_tokens: Positive
 
 
@@ -132,7 +134,7 @@ class _Parameters(TypedDict):
     total: Count
 
 
-Loss = Annotated[_Loss, Rule(_check_loss)]
+Loss = Annotated[Measure, Rule(_check_loss)]
 Scored = Annotated[_Scored, Rule(_check_loss)]
 Scores = dict[str, Scored]
 """Split -> its loss and perplexity, and the tokens behind them."""
@@ -227,7 +229,7 @@ def _first(error: "ValidationError") -> str:
         return f"{subject} {found['ctx']['error']}"
     if kind == "json_invalid":
         return f"it is not valid JSON ({found['ctx']['error']})"
-    message = found["msg"].replace("Input should", "it should")
+    message = re.sub(r"^\w+ should", "it should", found["msg"])
     return f"{subject} is {short_repr(found['input'])}; {message}"
 
 

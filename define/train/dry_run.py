@@ -20,7 +20,7 @@ from define.data.pairs import PairCorpus
 from define.errors import InputError
 from define.evaluation import decodings
 from define.train.counting import Types, build, corpus_types, parameters
-from define.train.run_folder import existing, write_configs
+from define.train.run_folder import FAIRSEQ_CONFIG, existing, write_configs
 
 SHOWN = ("run", "seed", "task", "model", "criterion", "optimizer", "lr_scheduler", "optimization")
 FLOPS_PER_PRODUCT = 6
@@ -250,12 +250,12 @@ def _prepared(config: DictConfig) -> PairCorpus | None:
 
 
 def show(config: DictConfig) -> None:
-    """Prints the run; writes its config files, so that fairseq's own commands can train it too.
+    """Prints the run; writes the config files of a new one, for fairseq's own commands.
 
     Raises:
         InputError: an impossible model, or the folder of another run.
     """
-    existing(config)
+    record = existing(config)
     console = Console()
     types, corpus = types_of(config)
     counts = parameters(config.model, types)
@@ -276,7 +276,9 @@ def show(config: DictConfig) -> None:
     console.print(lines)
     if not isinstance(types, int):
         console.print(_translations(config))
-    path = write_configs(config, Path(config.run.dir))
+    folder = Path(config.run.dir)
+    # A run that was started has its config files; a dry run changes none of them.
+    path = folder / FAIRSEQ_CONFIG if record else write_configs(config, folder)
     console.print(
         f"\nNothing was trained. fairseq's part of the config is in {path}:\n"
         f"  fairseq-hydra-train --config-dir {path.parent} --config-name {path.stem}",
