@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from typing_extensions import TypedDict
 
-from define.runs import schema
+from define.runs import reading
 from define.runs.schema import Count, Duration, Measured, Name, Number, Rule
 
 SCHEMA = 1
@@ -60,4 +60,4 @@ def read(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
-    return schema.read_plain(Benchmark, Path(path), "record of define bench", "measure again")
+    return reading.read_plain(Benchmark, Path(path), "record of define bench", "measure again")

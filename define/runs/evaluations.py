@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from typing_extensions import TypedDict
 
-from define.runs import schema
+from define.runs import reading, schema
 from define.runs.schema import Count, Name, Provenance, Rule, Scores, Settings
 
 SCHEMA = 1
@@ -69,4 +69,4 @@ def read(path: str | Path) -> Evaluation:
     Raises:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
-    return schema.read(_FORM, path, "evaluation", "run define evaluate again")
+    return reading.read(_FORM, path, "evaluation", "run define evaluate again")

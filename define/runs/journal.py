@@ -9,7 +9,8 @@ from typing import Any
 
 from typing_extensions import NotRequired, TypedDict
 
-from define.runs.schema import Count, Measure, Number, check
+from define.runs.reading import check
+from define.runs.schema import Count, Measure, Number
 
 FILE_NAME = "journal.jsonl"
 

@@ -1,192 +1,25 @@
-"""Run records: what one training run left in its `record.json`, validated before it is believed.
-
-A loss is in nats per token, a perplexity is exp(loss), times are in seconds, memory is in MiB.
-"""
+"""Run records: what one training run left in its `record.json`, validated before it is believed."""
 
 import json
 import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from typing_extensions import TypedDict
+from typing import Annotated, Any
 
 from define.errors import InputError
 from define.files import is_held, write_json
-from define.runs import paths, schema
-from define.runs.schema import (
-    Count,
-    Interval,
-    Loss,
-    Name,
-    Number,
-    Parameters,
-    Positive,
-    Provenance,
-    Rule,
-    Scored,
-    Scores,
-    Settings,
-    Sha256,
-)
+from define.runs import paths, reading, schema
+from define.runs.record import SCHEMA, RunRecord, check
 
-SCHEMA = 1
 FILE_NAME = "record.json"
 LOCK_NAME = ".lock"
 """Beside the record of a run, held by the process that trains it."""
 SEARCH_FOLDER = "search"
 """Trials of a hyper-parameter search are below a folder with this name; they are no results."""
+_FORM = Annotated[RunRecord, schema.Rule(check)]
 _REMEDY = "run the training or its evaluation again"
-
-
-class Epoch(TypedDict):
-    """One validation; `averaged` tells whether the optimizer's averages were scored."""
-
-    epoch: Count
-    updates: Count
-    lr: Number
-    train: Loss
-    valid: Scored
-    seconds: Number
-    averaged: bool
-
-
-class Speed(TypedDict):
-    """Of the training alone, without set-up, validation and saving."""
-
-    tokens_per_second: Number
-    ms_per_update: Number
-    seconds: Number
-
-
-class Protocol(TypedDict):
-    """How perplexity was measured, and the results by split."""
-
-    settings: Settings
-    scores: Scores
-
-
-class Score(Interval):
-    """A score of sacreBLEU's, with the signature that defines it."""
-
-    signature: Name
-
-
-class Translated(TypedDict):
-    """An evaluation set, translated and scored."""
-
-    sentences: Positive
-    seconds: Number
-    hypotheses_sha256: Sha256
-    bleu: Score
-    chrf: Score
-    bleu_compound_split: Score
-
-
-class Translation(TypedDict):
-    """How sentences were translated, and the results by evaluation set."""
-
-    settings: Settings
-    scores: dict[str, Translated]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """One run; each attribute but `path` is the field of the file that has its name.
-
-    The first of `protocols` is the headline: `final` holds its scores. The first of `translations`
-    is the headline too, and the BLEU of the run.
-    """
-
-    path: Path = Path()
-    schema: Literal[1]
-    table: Name
-    row: Name
-    scale: Name
-    seed: Count
-    status: Literal["running", "finished", "interrupted", "failed", "pruned"]
-    config: dict[str, Any]
-    parameters: Parameters
-    epochs: list[Epoch]
-    final: Scores | None
-    best_epoch: Count | None
-    speed: Speed
-    peak_memory_mib: Number
-    provenance: Provenance
-    protocols: dict[Name, Protocol] = field(default_factory=dict)
-    translations: dict[str, Translation] = field(default_factory=dict)
-
-    @property
-    def data(self) -> str:
-        """The name of the corpus."""
-        return self.provenance["data"]["name"]
-
-    @property
-    def finished(self) -> bool:
-        """Whether the run came to its end, so that its final metrics count."""
-        return self.status == "finished"
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The final perplexities as {"valid_ppl": ..., "test_ppl": ...}; none until finished.
-
-        A translation run also has "<set>_bleu" of its headline translation, in the corpus's order.
-        """
-        if not self.finished:
-            return {}
-        perplexities = {f"{split}_ppl": scores["ppl"] for split, scores in self.final.items()}
-        translated = self.translation_scores
-        return perplexities | {
-            f"{s}_bleu": scores["bleu"]["score"] for s, scores in translated.items()
-        }
-
-    @property
-    def headline(self) -> str | None:
-        """The name of the protocol that `final` was measured by; None if the record has none."""
-        return next(iter(self.protocols), None)
-
-    @property
-    def translation(self) -> str | None:
-        """The name of the headline translation; None if the record has none."""
-        return next(iter(self.translations), None)
-
-    @property
-    def translation_scores(self) -> Mapping[str, Translated]:
-        """Evaluation set -> scores of the headline translation; none if the record has none."""
-        return self.translations[self.translation]["scores"] if self.translations else {}
-
-
-def _check(record: RunRecord) -> None:
-    numbers = [epoch["epoch"] for epoch in record.epochs]
-    if numbers != sorted(set(numbers)):
-        raise ValueError(f"has the epochs {numbers}, which do not rise")
-    if record.best_epoch is not None and record.best_epoch not in numbers:
-        raise ValueError(f"has best_epoch {record.best_epoch}, which is none of its epochs")
-    if record.finished and record.final is None:
-        raise ValueError("has status finished, but no final scores")
-    tokens = record.provenance["data"]["tokens"]
-    if record.final is not None:
-        schema.check_scores(record.final, "final", tokens)
-    for name, protocol in record.protocols.items():
-        schema.check_scores(protocol["scores"], f"protocols.{name}.scores", tokens)
-    if record.protocols and record.final != record.protocols[record.headline]["scores"]:
-        raise ValueError(f"has other final scores than its first protocol, {record.headline!r}")
-    sentences = {s: scores["sentences"] for s, scores in record.translation_scores.items()}
-    for name, translation in record.translations.items():
-        found = {s: scores["sentences"] for s, scores in translation["scores"].items()}
-        if not found or found != sentences:
-            raise ValueError(
-                f"has the sentences {found} in translations.{name}, but {sentences} in the first"
-            )
-        for part in (name, *found):  # they name the files of the hypotheses
-            if re.fullmatch(r"\w[\w.-]*", part) is None:
-                raise ValueError(f"has {part!r} in translations, which is no file name")
-
-
-_FORM = Annotated[RunRecord, Rule(_check)]
 
 
 def new(
@@ -233,7 +66,7 @@ def write(path: str | Path, record: Mapping[str, Any]) -> None:
     Raises:
         InputError: a field is missing, has the wrong type or contradicts another one.
     """
-    schema.check(_FORM, json.dumps(record), path, _REMEDY)
+    reading.check(_FORM, json.dumps(record), path, _REMEDY)
     write_json(path, record)
 
 
@@ -254,7 +87,7 @@ def read_plain(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: as `read`.
     """
-    return schema.read_plain(_FORM, Path(path), "run record", _REMEDY)
+    return reading.read_plain(_FORM, Path(path), "run record", _REMEDY)
 
 
 def read(path: str | Path) -> RunRecord:
@@ -271,7 +104,7 @@ def read(path: str | Path) -> RunRecord:
     lock = path.with_name(LOCK_NAME)
     if record["status"] == "running" and lock.exists() and not is_held(lock):
         record["status"] = "interrupted"
-    return schema.filled(RunRecord, path, record)
+    return reading.filled(RunRecord, path, record)
 
 
 def find(

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from define.runs import schema
+from define.runs import reading
 from define.runs.schema import Interval, Name, Positive, Rule, Sha256
 
 SCHEMA = 1
@@ -85,4 +85,4 @@ def read(path: str | Path) -> Significance:
     Raises:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
-    return schema.read(_FORM, path, "significance test", "run define score again")
+    return reading.read(_FORM, path, "significance test", "run define score again")

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Literal
 
-from define.runs import schema
+from define.runs import reading
 from define.runs.schema import Count, Duration, Measured, Name, Number, Parameters, Positive, Rule
 
 SCHEMA = 1
@@ -84,7 +84,7 @@ def read(path: str | Path) -> StepRecord:
         InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
     """
     path = Path(path)
-    value = schema.read_plain(_FORM, path, "step record", "run define step again")
+    value = reading.read_plain(_FORM, path, "step record", "run define step again")
     if "paper_streams" in value:
         value["paper_tokens_per_update"] = value["paper_streams"] * value["bptt"]
-    return schema.filled(StepRecord, path, value)
+    return reading.filled(StepRecord, path, value)

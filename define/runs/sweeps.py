@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from define.errors import InputError
 from define.files import is_held, write_json
-from define.runs import journal, records, schema
+from define.runs import journal, reading, records, schema
 from define.runs.recipe import digest
 from define.runs.records import RunRecord
 
@@ -136,7 +136,7 @@ def read(folder: Path) -> Sweep:
         InputError: there is none, or its plan is malformed.
     """
     path = folder.resolve() / FILE_NAME
-    plan = schema.check(_File, schema.read_text(path, "sweep"), path, _REMEDY)
+    plan = reading.check(_File, reading.read_text(path, "sweep"), path, _REMEDY)
     return Sweep(path.parent, plan["command"], plan["created"], plan["jobs"])
 
 

@@ -20,7 +20,7 @@ from define.data.pairs import PairCorpus
 from define.errors import InputError
 from define.evaluation import decodings
 from define.train.counting import Types, build, corpus_types, parameters
-from define.train.run_folder import FAIRSEQ_CONFIG, existing, write_configs
+from define.train.run_folder import existing, write_configs
 
 SHOWN = ("run", "seed", "task", "model", "criterion", "optimizer", "lr_scheduler", "optimization")
 FLOPS_PER_PRODUCT = 6
@@ -278,7 +278,7 @@ def show(config: DictConfig) -> None:
         console.print(_translations(config))
     folder = Path(config.run.dir)
     # A run that was started has its config files; a dry run changes none of them.
-    path = folder / FAIRSEQ_CONFIG if record else write_configs(config, folder)
+    path = folder / "fairseq.yaml" if record else write_configs(config, folder)
     console.print(
         f"\nNothing was trained. fairseq's part of the config is in {path}:\n"
         f"  fairseq-hydra-train --config-dir {path.parent} --config-name {path.stem}",

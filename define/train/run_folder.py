@@ -16,8 +16,6 @@ from define.runs import records
 from define.runs.recipe import comparable, differences
 from define.train.compose import fairseq_config
 
-FAIRSEQ_CONFIG = "fairseq.yaml"
-
 
 def published_config(config: DictConfig) -> dict[str, Any]:
     """The resolved config as the record keeps it, with no path of this machine."""
@@ -36,7 +34,7 @@ def write_configs(config: DictConfig, folder: Path) -> Path:
     """
     with atomic_write(folder / "config.yaml") as stream:
         stream.write(OmegaConf.to_yaml(config, resolve=True))
-    path = folder / FAIRSEQ_CONFIG
+    path = folder / "fairseq.yaml"
     with atomic_write(path) as stream:
         stream.write(OmegaConf.to_yaml(OmegaConf.create(fairseq_config(config))))
     return path
