@@ -1,4 +1,4 @@
-"""Append-only files of events, one JSON object a line: readable while written, by many at once."""
+"""Append-only files of events, one JSON object per line; several processes may write one file."""
 
 import fcntl
 import json
@@ -16,7 +16,7 @@ FILE_NAME = "journal.jsonl"
 
 
 class Event(TypedDict):
-    """One line, as far as something here reads it; writers add what a person may want to know.
+    """One line, as far as the code reads it; writers may add more for people.
 
     event: of a run "started", "trained", "validated", "finished", "interrupted" or "failed".
     updates: behind the event, since the first start of the run.
@@ -34,12 +34,12 @@ class Event(TypedDict):
 
 
 def append(path: str | Path, event: Mapping[str, Any]) -> None:
-    """Adds one line, with the "time" (ISO 8601, UTC), behind whatever other processes add.
+    """Adds one line, with the "time" (ISO 8601, UTC), after those of other processes.
 
     A line that a killed process left unfinished is ended first, so that it spoils no other.
 
     Args:
-        path: made with its folders if it is not there.
+        path: made with its folders if it is missing.
         event: values that JSON knows; numbers must be finite.
     """
     moment = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What a number needs to be believed: code, versions, device and data behind it."""
+"""Where a number comes from: code, versions, device and data."""
 
 import platform
 import shlex
@@ -22,7 +22,7 @@ PAIR_FACTS = ("source_types", "pairs", "dropped", "unknown", "subwords", "max_le
 
 
 def now() -> str:
-    """This moment, ISO 8601 in UTC."""
+    """The current time, ISO 8601 in UTC."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -67,7 +67,7 @@ def versions() -> dict[str, str]:
 
 
 def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, Any]:
-    """The `provenance` of a run record that begins now."""
+    """The `provenance` of a run that starts now."""
     revision, dirty = commit()
     sweep = paths.variable(sweeps.VARIABLE)
     return {

@@ -71,7 +71,7 @@ def write(path: str | Path, record: Mapping[str, Any]) -> None:
 
 
 def mark_pruned(path: str | Path) -> None:
-    """Notes in the record of a search trial that it was given up; a finished one stays finished.
+    """Notes in the record of a search trial that it was given up; a finished trial stays finished.
 
     Raises:
         InputError: as `read`.
