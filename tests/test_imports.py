@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[set[str] | None, set[str] | None]] = {
         {"core", "data"} | BASE,
         {"torch", "numpy", "tqdm", "sacrebleu", "sacremoses"},
     ),
-    "runs": (BASE, {"torch"}),
+    "runs": (BASE, {"torch", "pydantic", "annotated_types", "typing_extensions"}),
     "results": ({"runs"} | BASE, {"yaml", "rich", "matplotlib", "jinja2"}),
     **{
         part: ({"core", "data"} | FAIRSEQ_PARTS | BASE, {"torch", "numpy", "fairseq", "omegaconf"})

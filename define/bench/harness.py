@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,8 @@ from define import plugin
 from define.bench.generated import MATERIALS, GeneratedPairs, GeneratedText
 from define.data.text import corpora, zipf
 from define.errors import InputError
-from define.results.benchmarks import SCHEMA
-from define.runs import provenance
+from define.runs import paths, provenance
+from define.runs.benchmarks import SCHEMA
 from define.runs.environment import allocator
 from define.train.compose import compose, fairseq_config
 from define.train.observer import scored
@@ -159,7 +158,7 @@ class Bench:
 def natural_text() -> tuple[Tensor, dict[str, Any]]:
     """Tokens (LENGTH, STREAMS) of WikiText-2 if it is prepared, else of Zipf's law; its `meta`."""
     try:
-        corpus = corpora.load(Path(os.environ.get("DEFINE_DATA", "data")) / "wikitext-2")
+        corpus = corpora.load(paths.data() / "wikitext-2")
     except InputError:
         types = corpora.get_spec("wikitext-2").types
         meta = {"name": "zipf", "sha256": {}, "tokens": {}, "types": types}
@@ -217,7 +216,7 @@ def run(
     Args:
         save: is given the record so far after every group.
     Returns:
-        the record of `define.results.benchmarks`.
+        the record of `define.runs.benchmarks`.
     Raises:
         InputError: a config that cannot be composed at the scale asked for, or updates that fail.
     """

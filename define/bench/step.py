@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 from define.bench.generated import MATERIALS, GeneratedPairs, GeneratedText, require_at_least
 from define.bench.harness import Updates
 from define.errors import InputError
-from define.results.steps import SCHEMA
 from define.runs import provenance
+from define.runs.steps import SCHEMA
 from define.tasks.observer import Observed, Observer
 from define.train.counting import corpus_types, parameters
 from define.train.observer import PeakMemory

@@ -52,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--runs",
         action="append",
         metavar="DIR",
-        help="folder with run records; repeatable (default: runs and experiments)",
+        help="folder with run records; repeatable (default: DEFINE_RUNS or runs, and experiments)",
     )
     parser.add_argument(
         "--claims",

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from define.cli import checks
 from define.cli.checks import Finding
-from define.runs import environment
+from define.runs import environment, paths
 
 STYLES = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 
@@ -33,14 +33,14 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        default=os.environ.get("DEFINE_DATA") or "data",
+        default=paths.data(),
         help="folder with the prepared corpora "
         "(default: the environment variable DEFINE_DATA, or data)",
     )
     parser.add_argument(
         "--runs",
         metavar="DIR",
-        default=os.environ.get("DEFINE_RUNS") or "runs",
+        default=paths.runs(),
         help="folder of the runs (default: the environment variable DEFINE_RUNS, or runs)",
     )
     parser.add_argument("--json", action="store_true", help="print a list of findings as JSON")

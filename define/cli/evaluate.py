@@ -271,8 +271,8 @@ def _evaluation(
     scores: Mapping[str, Any],
     origin: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What `define.results.evaluations` reads."""
-    from define.results.evaluations import SCHEMA
+    """What `define.runs.evaluations` reads."""
+    from define.runs.evaluations import SCHEMA
 
     run = {key: record[key] for key in ("table", "row", "seed")}
     return {

@@ -1,7 +1,6 @@
 """`define prepare`: corpora from text files or archives, from the network, or generated."""
 
 import argparse
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from define.data.parallel.prepare import prepare_pairs
 from define.data.text.corpora import REGISTRY, Corpus
 from define.data.text.prepare import prepare
 from define.errors import InputError
+from define.runs import paths
 
 DESCRIPTION = """\
 Check the text files of a corpus (checksums, lines, tokens, types) and turn them into token ids; a
@@ -46,14 +46,14 @@ def add_parser(subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--source",
         metavar="DIR",
-        default=os.environ.get("DEFINE_DATA_SOURCE") or None,
+        default=paths.source(),
         help="folder with the text files or their zip, or with a subfolder NAME that has them "
         "(default: the environment variable DEFINE_DATA_SOURCE; without it, download)",
     )
     parser.add_argument(
         "--output",
         metavar="DIR",
-        default=os.environ.get("DEFINE_DATA") or "data",
+        default=paths.data(),
         help="folder in which the folder NAME is made "
         "(default: the environment variable DEFINE_DATA, or data)",
     )

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-DEFAULT = Path("reports") / "report.html"
+from define.runs import paths
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "--runs",
         action="append",
         metavar="DIR",
-        help="folder with run records; repeatable (default: runs and experiments)",
+        help="folder with run records; repeatable (default: DEFINE_RUNS or runs, and experiments)",
     )
     parser.add_argument(
         "--scale",
@@ -29,7 +29,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="only this scale; repeatable (default: those with runs)",
     )
     parser.add_argument(
-        "--output", metavar="FILE", default=str(DEFAULT), help=f"default: {DEFAULT}"
+        "--output",
+        metavar="FILE",
+        type=Path,
+        default=paths.reports() / "report.html",
+        help="default: report.html in the folder DEFINE_REPORTS, or reports",
     )
     parser.add_argument(
         "--tables", metavar="DIR", help="write each table's own report too, DIR/table_T/SCALE/DATA"
@@ -38,18 +42,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the page, then the reports of the tables, and prints where they are.
+    """Writes the reports of the tables, then the page, and prints where they are.
 
     Raises:
         InputError: an unknown scale, a missing folder, or a malformed record.
     """
     from define.results.page.build import write_page
 
-    write_page(args.runs, args.output, args.scale)
-    print(f"wrote {args.output}", file=sys.stderr)
-    if args.tables:
+    if args.tables:  # before the page, which links them
         from define.results.report import write_reports
 
         for folder in write_reports(args.runs, Path(args.tables), args.scale):
             print(f"wrote {folder / 'README.md'}", file=sys.stderr)
+    write_page(args.runs, args.output, args.scale, Path(args.tables or args.output.parent))
+    print(f"wrote {args.output}", file=sys.stderr)
     return 0

@@ -174,7 +174,7 @@ def _significance(
 ) -> dict[str, Any]:
     """What `define.results.significance` reads; the first system is the baseline."""
     from define.evaluation import bleu
-    from define.results.significance import SCHEMA
+    from define.runs.significance import SCHEMA
 
     hypotheses = {name: target.of(lines) for name, lines in systems.items()}
     test = bleu.compare(hypotheses, target.references, language)

@@ -2,14 +2,13 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from define.results.grid import Grid, print_terminal
-from define.runs import sweeps
+from define.runs import paths, sweeps
 from define.runs.summary import scores
 from define.runs.sweeps import State, Sweep
 
@@ -33,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--runs",
         type=Path,
-        default=Path(os.environ.get("DEFINE_RUNS", "runs")),
+        default=paths.runs(),
         help="the folder of the runs (default: DEFINE_RUNS, or runs)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -10,6 +10,7 @@ from pathlib import Path
 from define.errors import InputError
 from define.files import write_json
 from define.results import steps
+from define.runs import paths
 
 DESCRIPTION = """\
 Takes some training updates of a run at its full size and measures them: milliseconds per update,
@@ -57,7 +58,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--output",
         metavar="PATH",
-        help="write the measurements there, as JSON; with tables a folder (default: reports)",
+        help="write the measurements there, as JSON; with tables a folder "
+        "(default: DEFINE_REPORTS, or reports)",
     )
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
@@ -111,7 +113,7 @@ def _every_row(tables: list[str], args: argparse.Namespace) -> int:
     options += [word for word in args.overrides if word not in tables]
     failed = 0
     for table, row, experiment in jobs:
-        output = Path(args.output or "reports") / table / steps.FOLDER / f"{row}.json"
+        output = Path(args.output or paths.reports()) / table / steps.FOLDER / f"{row}.json"
         words = [f"experiment={experiment}", f"--output={output}", *options]
         done = subprocess.run([sys.executable, "-m", "define", "step", *words])
         failed = done.returncode or failed

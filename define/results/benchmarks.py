@@ -12,59 +12,10 @@ from define.results.grid import Grid, markdown
 from define.results.render import ABSENT, number
 from define.results.report import image, notes, shown_path, write
 from define.results.style import WIDTH, look, new_figure, rule, scale_axis
-from define.runs import schema
-from define.runs.schema import Nullable, check_shape, require
+from define.runs.benchmarks import read
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SCHEMA = 1
-
-_SHAPE = {
-    "schema": int,
-    "quick": bool,
-    "clock": str,
-    "cores": int,
-    "allocator": str,
-    "load_average": {"start": [float], "end": [float]},
-    "busy": Nullable(str),
-    "groups": [
-        {
-            "part": str,
-            "title": str,
-            "unit": str,
-            "axis": Nullable(str),
-            "table": Nullable(str),
-            "scale": Nullable(str),
-            "tokens": schema.MapOf(int),
-            "values": schema.MapOf([float]),
-        }
-    ],
-    "provenance": {**schema.ORIGIN, "data": {"name": str, "types": int}},
-}
-"""load_average: over 1, 5 and 15 minutes. groups: cases that were measured in turn, with every raw
-value; axis is what the names of the cases are numbers of, tokens what a call of a case scores."""
-
-
-def read(path: str | Path) -> dict[str, Any]:
-    """Reads and validates one record.
-
-    Raises:
-        InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
-    """
-    return schema.read_checked(Path(path), "record of define bench", _check, "measure again")
-
-
-def _check(value: Any) -> None:
-    check_shape(value, _SHAPE)
-    schema.check_names(value, SCHEMA, "clock", "allocator")
-    for index, group in enumerate(value["groups"]):
-        field, lengths = f"groups[{index}].values", set(map(len, group["values"].values()))
-        require(
-            len(lengths) == 1 and 0 not in lengths, field, "has not as many values of each case"
-        )
-        positive = all(min(values) > 0 for values in group["values"].values())
-        require(positive, field, "holds 0: everything takes time and memory")
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:

@@ -3,35 +3,17 @@
 `define evaluate --output` writes the files; the run that they score has its own record.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from define.errors import InputError
 from define.results import published
 from define.results.grid import Grid, markdown
 from define.results.render import ABSENT, millions, number
 from define.runs import schema
+from define.runs.evaluations import FOLDER, Evaluation, read
 from define.runs.records import RunRecord
-from define.runs.schema import check_shape, require
 
-SCHEMA = 1
-FOLDER = "evaluations"
-
-_SHAPE = {
-    "schema": int,
-    "kind": str,
-    "table": str,
-    "row": str,
-    "scale": str,
-    "seed": int,
-    "run": {"table": str, "row": str, "seed": int},
-    "protocol": dict,
-    "scores": schema.SCORES,
-    "provenance": {**schema.ORIGIN, "data": schema.CORPUS},
-}
-_REMEDY = "run define evaluate again"
 _HEADER = (
     "model",
     "run",
@@ -44,43 +26,6 @@ _HEADER = (
     "test",
     "M par.",
 )
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluation; each attribute is the field of its name.
-
-    Attributes:
-        run: table, row and seed of the run whose checkpoint was scored, at the same scale.
-        protocol: the settings; its key "chosen", if it is there, says how they were chosen.
-    """
-
-    path: Path
-    table: str
-    row: str
-    scale: str
-    seed: int
-    run: Mapping[str, Any]
-    protocol: Mapping[str, Any]
-    scores: Mapping[str, Mapping[str, Any]]
-    provenance: Mapping[str, Any]
-
-    @property
-    def run_key(self) -> tuple:
-        """What names the record of the run."""
-        data = self.provenance["data"]["name"]
-        return self.run["table"], self.run["row"], self.scale, data, self.run["seed"]
-
-
-def read(path: str | Path) -> Evaluation:
-    """Reads and validates one file.
-
-    Raises:
-        InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
-    """
-    path = Path(path)
-    value = schema.read_checked(path, "evaluation", _check, _REMEDY)
-    return schema.filled(Evaluation, path, value)
 
 
 def read_evaluations(folder: Path, table: str) -> list[Evaluation]:
@@ -108,20 +53,6 @@ def find(folders: Sequence[str | Path]) -> dict[str, list[Evaluation]]:
         InputError: a malformed file.
     """
     return schema.find(folders, FOLDER, read, lambda one: (one.row, one.run_key, _settings(one)))
-
-
-def _check(value: Any) -> None:
-    check_shape(value, _SHAPE)
-    schema.check_names(value, SCHEMA, "table", "row", "scale")
-    require(value["kind"] == "evaluation", "kind", f"is {value['kind']!r}, not 'evaluation'")
-    require(
-        value["seed"] == value["run"]["seed"],
-        "seed",
-        f"is {value['seed']}, but the run's is {value['run']['seed']}",
-    )
-    require(len(value["protocol"]) > 0, "protocol", "is empty: say how it was scored")
-    schema.check_settings(value["protocol"], "protocol")
-    schema.check_scores(value["scores"], "scores", value["provenance"]["data"]["tokens"])
 
 
 def chapter(evaluations: Sequence[Evaluation], every_record: Sequence[RunRecord]) -> list[str]:

@@ -25,7 +25,7 @@ from define.results import (
 )
 from define.results.compare import compare, of_table
 from define.results.search import read_search
-from define.runs import journal, records
+from define.runs import journal, paths, records
 from define.runs.records import RunRecord
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def write_report(
     if search is not None:
         _keep_trials(Path(search), output / records.SEARCH_FOLDER)
     trials = read_search(output / records.SEARCH_FOLDER)
-    places = records.default_folders() if folders is None else folders
+    places = paths.results() if folders is None else folders
     tried = records.find_trials([*places, output])
     for record in found:
         _keep_record(record, hypotheses[record.path], output)

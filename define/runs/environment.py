@@ -9,7 +9,7 @@ from pathlib import Path
 from define.errors import InputError
 
 VARIABLE = "DEFINE_ALLOCATOR"
-"""none, or the path of a library to preload; by default the first of `LIBRARIES` that is there."""
+"""none, or a library to preload; by default the first of `LIBRARIES` that exists."""
 
 LIBRARIES = tuple(
     f"{folder}/libtcmalloc{kind}.so.4"
@@ -18,7 +18,7 @@ LIBRARIES = tuple(
 )
 KNOWN = ("tcmalloc", "jemalloc", "mimalloc")
 SYSTEM = "malloc"
-"""The C library's own, which returns large blocks to the system and fetches them anew each step."""
+"""The C library's own; it returns large blocks to the system and fetches them again each step."""
 
 WAITING = {
     # GNU's runtime, in torch's wheels for Linux. Its own 300,000 turns are longer than another
@@ -33,7 +33,7 @@ _BEFORE = "DEFINE_LD_PRELOAD_BEFORE"
 
 
 def prepare() -> None:
-    """Sets both for this process, once, where it is the command `define`.
+    """Sets both for this process, once; preloads a library only for the command `define`.
 
     A library can be preloaded only when a program starts, so the process executes itself again:
     process id, open files, locks and ignored signals stay. Its children see the `LD_PRELOAD` that
@@ -78,7 +78,9 @@ def chosen(environment: Mapping[str, str]) -> str | None:
     if named == "none":
         return None
     if not Path(named).is_file():
-        raise InputError(f"{VARIABLE} = {named} is no file; name a library, or none for no library")
+        raise InputError(
+            f"{VARIABLE} = {named} is not a file; name a library, or none for no library"
+        )
     return str(Path(named).resolve())
 
 

@@ -1,4 +1,4 @@
-"""Append-only files of events, one JSON object a line: readable while written, by many at once."""
+"""Append-only files of events, one JSON object per line; several processes may write one file."""
 
 import fcntl
 import json
@@ -7,18 +7,39 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from define.errors import InputError
+from typing_extensions import NotRequired, TypedDict
+
+from define.runs.reading import check
+from define.runs.schema import Count, Measure, Number
 
 FILE_NAME = "journal.jsonl"
 
 
+class Event(TypedDict):
+    """One line, as far as the code reads it; writers may add more for people.
+
+    event: of a run "started", "trained", "validated", "finished", "interrupted" or "failed".
+    updates: behind the event, since the first start of the run.
+    job: the number of a sweep's job.
+    """
+
+    event: str
+    time: NotRequired[str]
+    updates: NotRequired[Count]
+    train: NotRequired[Measure]
+    valid: NotRequired[Measure]
+    seconds: NotRequired[Number]
+    job: NotRequired[Count]
+    reason: NotRequired[str]
+
+
 def append(path: str | Path, event: Mapping[str, Any]) -> None:
-    """Adds one line, with the "time" (ISO 8601, UTC), behind whatever other processes add.
+    """Adds one line, with the "time" (ISO 8601, UTC), after those of other processes.
 
     A line that a killed process left unfinished is ended first, so that it spoils no other.
 
     Args:
-        path: made with its folders if it is not there.
+        path: made with its folders if it is missing.
         event: values that JSON knows; numbers must be finite.
     """
     moment = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -36,10 +57,10 @@ def append(path: str | Path, event: Mapping[str, Any]) -> None:
 def read(path: str | Path) -> list[dict[str, Any]]:
     """All events in their order; none where there is no file.
 
-    A line that is not JSON is left out: a process was killed while it wrote it.
+    A line that is not JSON is left out: its process was killed while writing it.
 
     Raises:
-        InputError: a line is JSON, but no object.
+        InputError: a line is JSON, but no event.
     """
     path = Path(path)
     if not path.is_file():
@@ -47,14 +68,10 @@ def read(path: str | Path) -> list[dict[str, Any]]:
     events = []
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
-            event = json.loads(line)
+            events.append(json.loads(line))
         except ValueError:
             continue
-        if not isinstance(event, dict):
-            raise InputError(
-                f"{path}: line {number} is {event!r}, not an event; remove the line or the file"
-            )
-        events.append(event)
+        check(Event, line, f"{path}, line {number}", "remove the line or the file")
     return events
 
 

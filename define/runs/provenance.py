@@ -1,6 +1,5 @@
-"""What a number needs to be believed: code, versions, device and data behind it."""
+"""Where a number comes from: code, versions, device and data."""
 
-import os
 import platform
 import shlex
 import subprocess
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 
-from define.runs import sweeps
+from define.runs import paths, sweeps
 from define.runs.environment import allocator
 from define.runs.records import without_places
 
@@ -23,7 +22,7 @@ PAIR_FACTS = ("source_types", "pairs", "dropped", "unknown", "subwords", "max_le
 
 
 def now() -> str:
-    """This moment, ISO 8601 in UTC."""
+    """The current time, ISO 8601 in UTC."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -68,9 +67,9 @@ def versions() -> dict[str, str]:
 
 
 def collect(corpus_meta: dict[str, Any], cpu: bool, threads: int) -> dict[str, Any]:
-    """The `provenance` of a run record that begins now."""
+    """The `provenance` of a run that starts now."""
     revision, dirty = commit()
-    sweep = os.environ.get(sweeps.VARIABLE)
+    sweep = paths.variable(sweeps.VARIABLE)
     return {
         "commit": revision,
         "dirty": dirty,

@@ -1,4 +1,4 @@
-"""What of a run's config is its recipe: two starts of one run must agree in it."""
+"""The recipe: the part of a config in which all starts of one run must agree."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PLACES = ("data_root", "runs_root", "threads", "wandb", "tensorboard")
-"""Settings of a run that are not its recipe: a run may resume with others."""
+"""Settings that are no part of the recipe: a run may resume with other values."""
 
 STORAGE = (
     *("save_dir", "restore_file", "no_save", "no_epoch_checkpoints", "no_last_checkpoints"),
@@ -30,7 +30,7 @@ DERIVED = (
 
 @dataclass(frozen=True)
 class Change:
-    """A leaf of two configs that differs; a value is None where a config does not have the key."""
+    """A leaf in which two configs differ; a value is None where a config lacks the key."""
 
     key: str
     old: Any

@@ -1,220 +1,190 @@
-"""Checks that the JSON files of results share: shapes, losses, and where a number comes from."""
+"""What the JSON files of results share: the types of their fields, and where they are found.
 
-import json
+The types are plain annotations, so that importing them takes no time; `define.runs.reading` checks
+files against them.
+
+A loss is in nats per token, a perplexity is exp(loss), times are in seconds, memory is in MiB.
+"""
+
 import math
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from reprlib import repr as short_repr
+from typing import Annotated, Any, TypeVar
 
-from define.errors import InputError
+from annotated_types import Ge, Gt, Lt, MinLen
+from typing_extensions import NotRequired, TypedDict
 
 SUPERSEDED = "one_rate"
-"""A folder of earlier results is called this; it is read only where it is named itself."""
-
-
-@dataclass(frozen=True)
-class Nullable:
-    """A shape, or null."""
-
-    shape: Any
-
-
-@dataclass(frozen=True)
-class MapOf:
-    """An object with any names whose values all have the shape."""
-
-    shape: Any
-
-
-LOSS = {"nll": float, "ppl": float}
-SCORES = MapOf({**LOSS, "scored_tokens": int})
-"""Split -> loss in nats per token, perplexity, and the tokens that they rest on."""
+"""A folder of earlier results has this name; it is read only where it is named itself."""
 TRANSLATED = {
     "bleu": "BLEU",
     "chrf": "chrF2",
     "bleu_compound_split": "tokenised BLEU, compounds split",
 }
-"""Metric of a translation -> what it is called where a person reads it."""
-INTERVAL = {"score": float, "mean": float, "half_width": float}
-"""A score of 0 to 100, with mean and half width of sacreBLEU's 95 % bootstrap interval."""
-PARTS = ("define", "context", "io", "total")
-"""Parts of a model whose parameters the paper counts: the unit, the context model, input-output."""
-
-PARAMETERS = dict.fromkeys(PARTS, int)
-ORIGIN = {
-    "commit": str,
-    "dirty": bool,
-    "command": str,
-    "device": str,
-    "threads": int,
-    "python": str,
-    "versions": MapOf(str),
-    "started": str,
-    "finished": Nullable(str),
-}
-"""`provenance` without its `data`."""
-CORPUS = {"name": str, "sha256": MapOf(str), "tokens": MapOf(int), "types": int}
-"""`provenance.data` of whatever was scored on a corpus."""
-PAIR_CORPUS = {"pairs": MapOf(int), "source_types": int}
-"""What `provenance.data` of a pair corpus has as well; its other counts are the target's."""
+"""Metric of a translation -> its name in reports."""
 
 T = TypeVar("T")
 
 
-class Fault(Exception):
-    """A field that breaks a rule; becomes an InputError once the file is known."""
+class Rule:
+    """`pydantic.AfterValidator`, imported when it is needed.
 
-    def __init__(self, field: str, rule: str):
-        super().__init__(f"field {field!r} {rule}")
-
-
-def require(condition: bool, field: str, rule: str) -> None:
-    """Raises a `Fault` that names the field and the rule unless the condition holds."""
-    if not condition:
-        raise Fault(field, rule)
-
-
-def validate(value: Any, check: Callable[[Any], None], path: str | Path, remedy: str) -> None:
-    """Runs `check` on the contents of the file `path`.
-
-    Raises:
-        InputError: `check` found a fault; names file, field and remedy.
+    The function raises a ValueError whose text follows the name of the field, e.g. "has no ...".
     """
-    try:
-        check(value)
-    except Fault as fault:
-        raise InputError(f"{path}: {fault}; {remedy}") from None
+
+    def __init__(self, check: Callable[[Any], None]):
+        self._check = check
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic import AfterValidator
+
+        return AfterValidator(self._checked).__get_pydantic_core_schema__(source, handler)
+
+    def _checked(self, value: T) -> T:
+        self._check(value)
+        return value
 
 
-def read_json(path: Path, kind: str, remedy: str) -> Any:
-    """The contents of a JSON file, unchecked.
-
-    Args:
-        kind: what the file should be, e.g. "run record".
-    Raises:
-        InputError: the file cannot be read or is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); give a {kind}") from error
-    except ValueError as error:
-        raise InputError(
-            f"{path} is not a {kind}: it is not valid JSON ({error}); {remedy}"
-        ) from error
+def _check_sha256(digest: str) -> None:
+    if re.fullmatch("[0-9a-f]{64}", digest) is None:
+        raise ValueError(f"has {digest!r}, not 64 hexadecimal digits")
 
 
-def read_checked(path: Path, kind: str, check: Callable[[Any], None], remedy: str) -> Any:
-    """The contents of a JSON file that has passed `check`.
-
-    Raises:
-        InputError: as `read_json` and `validate`.
-    """
-    value = read_json(path, kind, remedy)
-    validate(value, check, path, remedy)
-    return value
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        if not (value is None or isinstance(value, (str, bool, int, float))):
+            raise ValueError(f"has {name} = {short_repr(value)}, not a plain value")
 
 
-def filled(form: type[T], path: Path, value: Mapping[str, Any]) -> T:
-    """A dataclass with `path` and those of its other fields that the file has."""
-    names = {field.name for field in fields(form)} & value.keys() - {"path"}
-    return form(path=path, **{name: value[name] for name in names})
+def _check_loss(scores: Mapping[str, float]) -> None:
+    nll, ppl = scores["nll"], scores["ppl"]
+    if nll > 700 or not math.isclose(ppl, math.exp(nll), rel_tol=1e-6):
+        raise ValueError(f"has nll {nll} and ppl {ppl}, which is not exp(nll)")
 
 
-def check_shape(value: Any, shape: Any, field: str = "") -> None:
-    """Compares `value` with `shape`: a type, a dict of required fields, or a list of one shape.
-
-    Raises:
-        Fault: the first field that differs.
-    """
-    if isinstance(shape, Nullable):
-        if value is not None:
-            check_shape(value, shape.shape, field)
-    elif isinstance(shape, MapOf):
-        require(isinstance(value, Mapping), field, "must be an object")
-        for key, item in value.items():
-            check_shape(item, shape.shape, f"{field}.{key}")
-    elif isinstance(shape, dict):
-        require(isinstance(value, Mapping), field or "record", "must be an object")
-        for key, item_shape in shape.items():
-            name = f"{field}.{key}" if field else key
-            require(key in value, name, "is missing")
-            check_shape(value[key], item_shape, name)
-    elif isinstance(shape, list):
-        require(isinstance(value, list), field, "must be a list")
-        for index, item in enumerate(value):
-            check_shape(item, shape[0], f"{field}[{index}]")
-    elif shape is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        require(number and math.isfinite(value), field, f"is {value!r}, not a finite number")
-        require(value >= 0, field, f"is {value!r}, which must not be negative")
-    elif shape is int:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        require(whole and value >= 0, field, f"is {value!r}, not a whole number from 0 on")
-    else:
-        require(isinstance(value, shape), field, f"is {value!r}, not of type {shape.__name__}")
-
-
-def check_names(value: Mapping[str, Any], schema: int, *fields: str) -> None:
-    """The schema is the one known, and none of the text fields is empty."""
-    require(value["schema"] == schema, "schema", f"is {value['schema']}, not {schema}")
-    for field in fields:
-        require(value[field] != "", field, "is empty")
-
-
-def check_parameters(parts: Mapping[str, int], field: str = "parameters") -> None:
-    """The total is the sum of the parts."""
+def _check_total(parts: Mapping[str, int]) -> None:
     total = sum(parts[part] for part in PARTS if part != "total")
-    rule = f"is {parts['total']}, but the parts sum to {total}"
-    require(parts["total"] == total, f"{field}.total", rule)
+    if parts["total"] != total:
+        raise ValueError(f"has total {parts['total']}, but the parts sum to {total}")
 
 
-def check_loss(scores: Mapping[str, Any], field: str) -> None:
-    """The perplexity is exp(loss), but for rounding."""
-    try:
-        expected = math.exp(scores["nll"])
-    except OverflowError:
-        raise Fault(f"{field}.nll", f"is {scores['nll']}, too large for a perplexity") from None
-    require(
-        math.isclose(scores["ppl"], expected, rel_tol=1e-6),
-        f"{field}.ppl",
-        f"is {scores['ppl']}, but exp(nll) is {expected:.6f}",
-    )
+def _check_tokens(tokens: Mapping[str, int]) -> None:
+    if not tokens.get("train"):
+        raise ValueError("has no training tokens")
 
 
 def check_scores(scores: Mapping[str, Any], field: str, tokens: Mapping[str, int]) -> None:
-    """Validation is scored, and every split on as many tokens as the corpus has."""
-    require("valid" in scores, f"{field}.valid", "is missing")
+    """Validation is scored, and every split on as many tokens as the corpus has.
+
+    Args:
+        scores: split -> `Scored`.
+        field: the field that has them.
+        tokens: of the corpus, by split.
+    Raises:
+        ValueError: either is wrong.
+    """
+    if "valid" not in scores:
+        raise ValueError(f"has no {field}.valid")
     for split, score in scores.items():
-        check_loss(score, f"{field}.{split}")
         scored, expected = score["scored_tokens"], tokens.get(split)
-        require(
-            scored == expected and scored > 0,
-            f"{field}.{split}.scored_tokens",
-            f"is {scored}, but provenance.data.tokens.{split} is {expected}",
-        )
+        if scored != expected:
+            raise ValueError(
+                f"has {field}.{split}.scored_tokens {scored}, but provenance.data.tokens.{split} "
+                f"is {expected}"
+            )
 
 
-def check_interval(interval: Mapping[str, Any], field: str) -> None:
-    """No number of an `INTERVAL` is more than 100."""
-    for name in INTERVAL:
-        # sacreBLEU's own score of a perfect translation is 100.00000000000004.
-        require(interval[name] < 100 + 1e-9, f"{field}.{name}", f"is {interval[name]}, above 100")
+Count = Annotated[int, Ge(0)]
+Positive = Annotated[int, Gt(0)]
+Number = Annotated[float, Ge(0), Lt(math.inf)]
+Duration = Annotated[float, Gt(0), Lt(math.inf)]
+# sacreBLEU's own score of a perfect translation is 100.00000000000004.
+Percent = Annotated[float, Ge(0), Lt(100 + 1e-9)]
+Name = Annotated[str, MinLen(1)]
+Sha256 = Annotated[str, Rule(_check_sha256)]
+Settings = Annotated[dict[Name, Any], Rule(_check_settings)]
+"""Plain values only, so that a sentence can tell them."""
 
 
-def check_sha256(digest: str, field: str) -> None:
-    """The digest has 64 hexadecimal digits."""
-    whole = re.fullmatch("[0-9a-f]{64}", digest) is not None
-    require(whole, field, f"is {digest!r}, not 64 hexadecimal digits")
+class Measure(TypedDict):
+    """A loss per token, and the perplexity."""
+
+    nll: Number
+    ppl: Number
 
 
-def check_settings(settings: Mapping[str, Any], field: str) -> None:
-    """Every setting is a plain value, so that it can be written out in a sentence."""
-    for name, value in settings.items():
-        plain = value is None or isinstance(value, (str, bool, int, float))
-        require(plain, f"{field}.{name}", f"is {value!r}, not a plain value")
+class _Scored(Measure):
+    scored_tokens: Positive
+
+
+class _Parameters(TypedDict):
+    define: Count
+    context: Count
+    io: Count
+    total: Count
+
+
+Loss = Annotated[Measure, Rule(_check_loss)]
+Scored = Annotated[_Scored, Rule(_check_loss)]
+Scores = dict[str, Scored]
+"""Split -> its loss and perplexity, and the tokens behind them."""
+Parameters = Annotated[_Parameters, Rule(_check_total)]
+PARTS = tuple(_Parameters.__annotations__)
+"""Parts of a model whose parameters the paper counts: the unit, the context model, input-output."""
+
+
+class Interval(TypedDict):
+    """A score with mean and half width of sacreBLEU's 95 % bootstrap interval."""
+
+    score: Percent
+    mean: Percent
+    half_width: Percent
+
+
+class Origin(TypedDict):
+    """Where a number comes from: `provenance` without its `data`."""
+
+    commit: str
+    dirty: bool
+    command: str
+    device: str
+    threads: Count
+    python: str
+    versions: dict[str, str]
+    started: str
+    finished: str | None
+
+
+class Corpus(TypedDict):
+    """What a number was computed on. The counts of a parallel corpus are of its target."""
+
+    name: str
+    sha256: dict[str, str]
+    tokens: Annotated[dict[str, Count], Rule(_check_tokens)]
+    types: Count
+    pairs: NotRequired[dict[str, Count]]
+    source_types: NotRequired[Count]
+
+
+class Provenance(Origin):
+    """Of whatever was scored on a corpus."""
+
+    data: Corpus
+
+
+class Text(TypedDict):
+    """What was timed on, where the numbers do not depend on its words."""
+
+    name: str
+    types: Count
+
+
+class Measured(Origin):
+    """The provenance of something that was timed."""
+
+    data: Text
 
 
 def sentence(settings: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What came out of a run, in one line."""
+"""The results of a run in one line."""
 
 from define.runs.records import RunRecord
 

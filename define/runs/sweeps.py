@@ -1,4 +1,4 @@
-"""Sweeps: what is to run, and how it stands by the sweep's journal, the locks and the records.
+"""Sweeps: what they run, and how each job stands by the journal, the locks and the run's record.
 
 A sweep is the folder RUNS/sweeps/NAME: `sweep.json` is the plan, `journal.jsonl` what happened,
 `logs/NUMBER.log` what a job printed. The journal's events are "started", "finished", "failed",
@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from define.errors import InputError
 from define.files import is_held, write_json
-from define.runs import journal, records, schema
+from define.runs import journal, reading, records, schema
 from define.runs.recipe import digest
 from define.runs.records import RunRecord
 
@@ -34,47 +36,37 @@ class Job:
 
     Attributes:
         number: from 1 on.
-        overrides: what `define train` gets.
-        run_dir: the run's folder, relative to the folder of the runs where it lies below it.
+        overrides: the arguments of `define train`.
+        run_dir: the run's folder, relative to the folder of the runs where it is below it.
         cpu: whether it computes on the processor.
         parameters: of the model, in total.
         config_sha256: `define.runs.recipe.digest` of the config.
     """
 
-    number: int
-    overrides: Sequence[str]
+    number: schema.Positive
+    overrides: list[str]
     table: str | None = None
     row: str | None = None
     scale: str | None = None
     corpus: str | None = None
-    seed: int | None = None
+    seed: schema.Count | None = None
     run_dir: str | None = None
     cpu: bool | None = None
-    parameters: int | None = None
+    parameters: schema.Count | None = None
     config_sha256: str | None = None
 
 
-_SHAPE = {
-    "schema": int,
-    "name": str,
-    "command": str,
-    "created": str,
-    "jobs": [
-        {
-            "number": int,
-            "overrides": [str],
-            **dict.fromkeys(("table", "row", "scale", "corpus", "run_dir"), schema.Nullable(str)),
-            **dict.fromkeys(("seed", "parameters"), schema.Nullable(int)),
-            "cpu": schema.Nullable(bool),
-            "config_sha256": schema.Nullable(str),
-        }
-    ],
-}
+class _File(TypedDict):
+    schema: Literal[1]
+    name: schema.Name
+    command: str
+    created: str
+    jobs: list[Job]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep's plan, and where it lies."""
+    """A sweep's plan, and its folder."""
 
     folder: Path
     command: str
@@ -133,7 +125,7 @@ class State:
 def write(sweep: Sweep) -> None:
     """Writes the plan, whole or not at all."""
     plan = {"schema": SCHEMA, "name": sweep.name, "command": sweep.command}
-    jobs = [asdict(job) | {"overrides": list(job.overrides)} for job in sweep.jobs]
+    jobs = [asdict(job) for job in sweep.jobs]
     write_json(sweep.folder / FILE_NAME, {**plan, "created": sweep.created, "jobs": jobs})
 
 
@@ -144,10 +136,8 @@ def read(folder: Path) -> Sweep:
         InputError: there is none, or its plan is malformed.
     """
     path = folder.resolve() / FILE_NAME
-    plan = schema.read_json(path, "sweep", _REMEDY)
-    schema.validate(plan, _check, path, _REMEDY)
-    jobs = [Job(**job) for job in plan["jobs"]]
-    return Sweep(path.parent, plan["command"], plan["created"], jobs)
+    plan = reading.check(_File, reading.read_text(path, "sweep"), path, _REMEDY)
+    return Sweep(path.parent, plan["command"], plan["created"], plan["jobs"])
 
 
 def find(runs: Path) -> list[Sweep]:
@@ -163,27 +153,19 @@ def find_one(runs: Path, name: str) -> Sweep:
     """
     folder = runs / FOLDER / name
     if not (folder / FILE_NAME).is_file():
-        known = ", ".join(path.parent.name for path in (runs / FOLDER).glob(f"*/{FILE_NAME}"))
+        known = ", ".join(sweep.name for sweep in find(runs))
         raise InputError(f"there is no sweep {name!r} below {runs}; there are: {known or 'none'}")
     return read(folder)
 
 
-def _check(plan: Any) -> None:
-    schema.check_shape(plan, _SHAPE)
-    schema.check_names(plan, SCHEMA, "name")
-    numbers = [job["number"] for job in plan["jobs"]]
-    rule = f"are numbered {numbers}, not from 1 on"
-    schema.require(numbers == list(range(1, len(numbers) + 1)), "jobs", rule)
-
-
 def finished_record(sweep: Sweep, job: Job) -> RunRecord | None:
-    """The record of the job's run, if that came to its end with this very config."""
+    """The record of the job's run, if it is finished and has the config of the job."""
     folder = sweep.run_dir(job)
     if folder is None or not (folder / records.FILE_NAME).is_file():
         return None
     try:
         record = records.read(folder / records.FILE_NAME)
-    except InputError:  # the run itself says what is wrong with it
+    except InputError:  # the run itself will say what is wrong with it
         return None
     return record if record.finished and digest(record.config) == job.config_sha256 else None
 
@@ -212,7 +194,7 @@ def _state(sweep: Sweep, job: Job, events: Sequence[Mapping[str, Any]]) -> State
     elif is_running(sweep, job):
         state, reason = "running", ""
     elif state == "started":
-        state, reason = "interrupted", "its process was killed without a word"
+        state, reason = "interrupted", "its process was killed"
     elif state == "finished":
         state = "pending"  # its run was removed since, or has another config now
     attempts = sum(event["event"] == "started" for event in events)

@@ -1,6 +1,5 @@
 """From Hydra overrides to one validated, resolved run config."""
 
-import os
 import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
@@ -17,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from define import plugin
 from define.errors import InputError
 from define.optim.by_part import SCALED, require_factor
+from define.runs import paths
 from define.tasks.observer import faster_autocast
 from define.train import schema
 
@@ -81,8 +81,8 @@ class Config(schema.FairseqConfig):
 
     optimization: OptimizationConfig = field(default_factory=OptimizationConfig)
     seed: int = 1
-    data_root: str = "${oc.env:DEFINE_DATA,data}"
-    runs_root: str = "${oc.env:DEFINE_RUNS,runs}"
+    data_root: str = "${folder:data}"
+    runs_root: str = "${folder:runs}"
     threads: int = 2
     wandb: str = "disabled"
     """disabled, offline or online."""
@@ -97,7 +97,7 @@ def configs_folder() -> Path:
     Raises:
         InputError: no such folder.
     """
-    folder = Path(os.environ.get("DEFINE_CONFIGS", Path(__file__).parents[2] / "configs"))
+    folder = paths.configs()
     if not (folder / "train.yaml").is_file():
         raise InputError(
             f"there are no configs in {folder}; install the project from its clone with "
@@ -154,6 +154,7 @@ def compose(overrides: list[str]) -> DictConfig:
 @cache
 def _register() -> None:
     schema.register()
+    OmegaConf.register_new_resolver("folder", lambda name: str(getattr(paths, name)()))
     ConfigStore.instance().store(name="define_schema", node=Config)
 
 

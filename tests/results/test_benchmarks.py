@@ -83,26 +83,6 @@ def test_rows_of_the_papers_size_stand_beside_its_times(record):
         assert [row[0] for row in rows] == ["R1", "R2"] and [row[-1] for row in rows] == last
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "sentence"),
-    [
-        ("schema", 2, "field 'schema' is 2, not 1"),
-        ("clock", "", "field 'clock' is empty"),
-        ("load_average", {"start": []}, "field 'load_average.end' is missing"),
-        ("values", {"a": [1.0], "b": [1.0, 2.0]}, "'groups.0..values' has not as many values"),
-        ("values", {"a": []}, "'groups.0..values' has not as many values"),
-        ("values", {"a": [0.0]}, "'groups.0..values' holds 0"),
-        ("values", {"a": ["fast"]}, r"field 'groups\[0\].values.a\[0\]' is 'fast'"),
-    ],
-)
-def test_a_faulty_record_is_refused(tmp_path, record, field, value, sentence):
-    (record if field in record else record["groups"][0])[field] = value
-    path = tmp_path / "record.json"
-    path.write_text(json.dumps(record))
-    with pytest.raises(InputError, match=sentence):
-        benchmarks.read(path)
-
-
 def test_the_page_is_made_again_from_the_records_alone(tmp_path, record):
     with pytest.raises(InputError, match="there is no record in .*; write one with `define bench"):
         benchmarks.write_page(tmp_path)

@@ -73,7 +73,7 @@ def test_without_the_folder_there_are_no_trials(tmp_path):
 
 def test_a_malformed_record_is_named(tmp_path):
     (tmp_path / "record.json").write_text("{")
-    with pytest.raises(InputError, match="record.json is not a run record"):
+    with pytest.raises(InputError, match="record.json: it is not valid JSON"):
         read_search(tmp_path)
 
 

@@ -120,7 +120,9 @@ def test_the_first_library_that_is_there_is_chosen(tmp_path, monkeypatch):
     assert chosen({}) == str(first)
     assert chosen({VARIABLE: "none"}) is None
     assert chosen({VARIABLE: str(second)}) == str(second)
-    with pytest.raises(InputError, match=r"DEFINE_ALLOCATOR = jemaloc is no file; name a library"):
+    with pytest.raises(
+        InputError, match=r"DEFINE_ALLOCATOR = jemaloc is not a file; name a library"
+    ):
         chosen({VARIABLE: "jemaloc"})
 
 

@@ -1,6 +1,5 @@
 """Journals: lines of many writers, torn lines, and what a resumed run takes back."""
 
-import json
 import subprocess
 import sys
 from datetime import datetime
@@ -67,10 +66,15 @@ def test_nothing_that_json_lacks_is_written(tmp_path):
 def test_a_line_that_is_no_event_is_named(tmp_path):
     path = tmp_path / journal.FILE_NAME
     journal.append(path, {"event": "first"})
-    with open(path, "a") as stream:
-        stream.write(json.dumps([1, 2]) + "\n")
-    with pytest.raises(InputError, match=r"journal.jsonl: line 2 is \[1, 2\], not an event"):
-        journal.read(path)
+    whole = path.read_text(encoding="utf-8")
+    for line, gist in (
+        ("[1, 2]", r"line 2: it is \[1, 2\]; it should be an object; remove the line"),
+        ('{"event": "trained", "updates": -1}', "line 2: field 'updates' is -1"),
+        ('{"event": "trained", "train": {"nll": 1.0}}', "line 2: field 'train.ppl' is missing"),
+    ):
+        path.write_text(f"{whole}{line}\n", encoding="utf-8")
+        with pytest.raises(InputError, match=f"journal.jsonl, {gist}"):
+            journal.read(path)
 
 
 def test_a_resumed_run_takes_back_what_its_checkpoint_did_not_hold():

@@ -54,9 +54,9 @@ def test_a_sweep_is_read_as_it_was_written(sweep, tmp_path):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"schema": 2}, "'schema' is 2, not 1"),
+        ({"schema": 2}, "'schema' is 2; it should be 1"),
         ({"jobs": [{}]}, "'jobs.0..number' is missing"),
-        ({"name": ""}, "'name' is empty"),
+        ({"name": ""}, "'name' is ''; it should have at least 1"),
     ],
 )
 def test_a_malformed_plan_is_one_sentence(change, fault, sweep):
@@ -69,7 +69,7 @@ def test_a_malformed_plan_is_one_sentence(change, fault, sweep):
 
 def test_the_last_event_counts(stands):
     assert stands() == ("pending", "")
-    assert stands(STARTED) == ("interrupted", "its process was killed without a word")
+    assert stands(STARTED) == ("interrupted", "its process was killed")
     assert stands({"event": "failed", "reason": "no corpus", **ENDED}) == ("failed", "no corpus")
     assert stands({"event": "skipped", "job": 1, "reason": "finished"}) == ("failed", "no corpus")
     assert stands(STARTED, {"event": "interrupted", "reason": "interrupted", **ENDED}) == (

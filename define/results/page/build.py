@@ -12,7 +12,7 @@ from define.results import claims, evaluations, published, steps
 from define.results.page import anchor, environment, markup
 from define.results.page.tables import SCALES, Table, table
 from define.results.render import ABSENT
-from define.runs import records
+from define.runs import paths, records
 from define.runs.records import RunRecord
 
 TEMPLATE = "page.html.j2"
@@ -23,29 +23,35 @@ def write_page(
     folders: Sequence[str | Path] | None,
     output: str | Path,
     scales: Sequence[str] | None = None,
+    reports: Path | None = None,
 ) -> None:
     """Writes the page; links to records lead from its folder to theirs.
 
     Args:
         folders: where records, steps and evaluations are, as in `records.find`.
         scales: only these scales, as in `compare`.
+        reports: where the tables' own reports are, besides the folders with records.
     Raises:
         InputError: an unknown scale, a missing folder, or a malformed file.
     """
-    text = page(folders, Path(output).parent, scales)
+    text = page(folders, Path(output).parent, scales, reports)
     with atomic_write(output) as stream:
         stream.write(text)
 
 
 def page(
-    folders: Sequence[str | Path] | None, place: Path, scales: Sequence[str] | None = None
+    folders: Sequence[str | Path] | None,
+    place: Path,
+    scales: Sequence[str] | None = None,
+    reports: Path | None = None,
 ) -> str:
     """The page's HTML, to lie in the folder `place`. Arguments and errors as in `write_page`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = records.find(folders)
-    places = [Path(f) for f in folders or records.DEFAULT_FOLDERS if Path(f).is_dir()]
+    places = [Path(f) for f in folders or paths.results()]
     table_steps, further = steps.find(places), evaluations.find(places)
+    places += [reports] if reports else []
     tables = [
         table(name, found, scales, table_steps.get(name, []), further.get(name, []), places, place)
         for name in published.names()

@@ -79,7 +79,8 @@ class Table:
     """A table of the paper.
 
     Attributes:
-        report: the way from the page to the table's own report; None where there is none.
+        reports: scale and corpus of each of the table's own reports, "" for one of all of them,
+            and the way to it from the page.
         pair_rule, steps_rule: how to read the differences and the steps.
         sizes: parameters at the paper's size; None where no model of that size was built.
     """
@@ -88,7 +89,7 @@ class Table:
     anchor: str
     caption: str
     data: str
-    report: str | None
+    reports: list[tuple[str, str]]
     sections: Sequence[Section]
     pair_rule: str
     sizes: str | None
@@ -113,18 +114,17 @@ def table(
         found: records of all tables.
         scales: only these scales, as in `compare`.
         table_steps, further: those of this table.
-        places: folders in which the table's own report may lie.
+        places: folders in which the table's own reports may be.
         place: the page's folder.
     """
     runs = of_table(name, found)
     sections = by_section(compare(name, found, scales))
-    readme = next((p for f in places if (p := f / f"table_{name}" / "README.md").is_file()), None)
     return Table(
         name=name,
         anchor=anchor(name),
         caption=published.caption(name),
         data=published.data(name),
-        report=_link(readme, place) if readme else None,
+        reports=_reports(name, sections, places, place),
         sections=[
             _section(section, section_runs(section, runs), found, further, place)
             for section in sections
@@ -139,6 +139,26 @@ def table(
         ],
         speed=[timed for section in sections for timed in speeds(section, runs)],
     )
+
+
+def _reports(
+    name: str, sections: Sequence[Sequence[ComparisonRow]], places: Sequence[Path], place: Path
+) -> list[tuple[str, str]]:
+    folder = f"table_{name}"
+    of_all = [(folder, "")]
+    of_one = [
+        (f"{folder}/{of[0].scale}/{of[0].data}", f"{of[0].scale}, {of[0].data}") for of in sections
+    ]
+    for reports in (of_all, of_one):  # as they are published, and as `write_reports` writes them
+        found = {
+            what: _link(path, place)
+            for where, what in reports
+            for top in places
+            if (path := top / where / "README.md").is_file()
+        }
+        if found:
+            return list(found.items())
+    return []
 
 
 def _section(
