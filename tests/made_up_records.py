@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from define.analysis import published
 from define.files import write_json
-from define.results import published
-from define.results.page import build
+from define.report.page import build
 from define.runs import journal, records
 from define.runs.schema import TRANSLATED
 

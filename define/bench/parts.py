@@ -23,6 +23,8 @@ from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from define.analysis import published
+from define.analysis.benchmarks import SCHEMA, busy
 from define.bench.generated import MATERIALS, Pairs, Text
 from define.bench.step import Updates
 from define.core.embedding import DefineEmbedding
@@ -34,8 +36,6 @@ from define.core.unit import DefineUnit, UnitConfig
 from define.data import corpora, zipf
 from define.errors import InputError
 from define.models.transformer import DefineTransformerConfig
-from define.results import published
-from define.results.benchmarks import SCHEMA, busy
 from define.runs import provenance
 from define.runs.environment import allocator
 from define.tasks.observer import Observed, Observer
@@ -498,7 +498,7 @@ def run(
     Args:
         save: is given the record so far after every group.
     Returns:
-        the record of `define.results.benchmarks`.
+        the record of `define.analysis.benchmarks`.
     Raises:
         InputError: a config that cannot be composed at the scale asked for, or updates that fail.
     """

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from define import plugin
+from define.analysis.steps import SCHEMA
 from define.bench.generated import MATERIALS, Pairs, Text, require_at_least
 from define.errors import InputError
-from define.results.steps import SCHEMA
 from define.runs import provenance
 from define.tasks.observer import Observed, Observer
 from define.train.compose import fairseq_config
@@ -105,7 +105,7 @@ def step(
         size: in place of the recipe's, where that needs too much memory or time: `streams` of a
             language model, `max_tokens` and `update_freq` of a translation; None leaves it.
     Returns:
-        the record of `define.results.steps`, with the loss of every update, warm-up included.
+        the record of `define.analysis.steps`, with the loss of every update, warm-up included.
     Raises:
         InputError: an impossible number, a config that training would refuse, or updates that fail.
     """

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from define.analysis import claims, published
+from define.analysis.compare import compare, of_table
 from define.errors import InputError
 from define.files import atomic_write
-from define.results import claims, grid, published, render
-from define.results.compare import compare, of_table
-from define.results.grid import Grid, print_terminal
+from define.report import grid, render
+from define.report.grid import Grid, print_terminal
 from define.runs import records
 
 if TYPE_CHECKING:
@@ -123,15 +124,15 @@ def run(args: argparse.Namespace) -> int:
         last = claims.answers(found, args.scale, None, margin, trials) if everything else []
         _emit(rows, render.FORMATS, render.grids(rows) + claims.grids(last), args)
     if args.plot:
-        from define.results.plots import validation_figure
+        from define.report.plots import validation_figure
 
         _draw(validation_figure(tables[0], found, args.scale), args.plot)
     if args.plot_params:
-        from define.results.tradeoff import tradeoff_figure
+        from define.analysis.tradeoff import tradeoff_figure
 
         _draw(tradeoff_figure(tables[0], found, args.scale), args.plot_params)
     if args.report:
-        from define.results.report import write_report
+        from define.report.readme import write_report
 
         write_report(tables[0], args.runs, args.report, args.scale, args.data, args.search, margin)
         print(f"wrote {Path(args.report) / 'README.md'}", file=sys.stderr)
@@ -139,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(figure: "Figure", path: str) -> None:
-    from define.results import style
+    from define.report import style
 
     style.save(figure, path)
     print(f"wrote {path}", file=sys.stderr)

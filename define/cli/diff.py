@@ -8,11 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from define.analysis import published
+from define.analysis.compare import SCALES
 from define.errors import InputError
-from define.results import grid, published
-from define.results.compare import SCALES
-from define.results.grid import Grid, print_terminal
-from define.results.render import ABSENT
+from define.report import grid
+from define.report.grid import Grid, print_terminal
+from define.report.render import ABSENT
 from define.runs import records
 from define.runs.recipe import DERIVED, Change, changes, comparable
 from define.runs.records import RunRecord

@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _row(args: argparse.Namespace) -> dict[str, str]:
     """The table and row that --row names; nothing where it is not given."""
-    from define.results import published
+    from define.analysis import published
 
     if args.row is None:
         return {}
@@ -266,8 +266,8 @@ def _evaluation(
     scores: Mapping[str, Any],
     origin: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What `define.results.evaluations` reads."""
-    from define.results.evaluations import SCHEMA
+    """What `define.analysis.evaluations` reads."""
+    from define.analysis.evaluations import SCHEMA
 
     run = {key: record[key] for key in ("table", "row", "seed")}
     return {

@@ -43,12 +43,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: an unknown scale, a missing folder, or a malformed record.
     """
-    from define.results.page.build import write_page
+    from define.report.page.build import write_page
 
     write_page(args.runs, args.output, args.scale)
     print(f"wrote {args.output}", file=sys.stderr)
     if args.tables:
-        from define.results.report import write_reports
+        from define.report.readme import write_reports
 
         for folder in write_reports(args.runs, Path(args.tables), args.scale):
             print(f"wrote {folder / 'README.md'}", file=sys.stderr)

@@ -8,11 +8,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from define.analysis.benchmarks import read
 from define.bench import parts as module
 from define.bench.parts import PARTS, Bench, both_ways, products, run, softmax_pass
 from define.cli.bench import PARTS as EXPLAINED
 from define.core.unit import DefineUnit, UnitConfig
-from define.results.benchmarks import read
 from define.tasks.observer import Observed, Observer
 
 CASES = {

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 from packaging.requirements import Requirement
 
+from define.analysis import published
 from define.cli import checks
 from define.data.prepare import prepare
-from define.results import published
 
 
 @pytest.mark.parametrize(

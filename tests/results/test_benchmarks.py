@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from define.analysis import benchmarks
 from define.errors import InputError
-from define.results import benchmarks
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import math
 
 import pytest
 
+from define.analysis import claims, published
+from define.analysis.claims import answers, grids, text
 from define.errors import InputError
-from define.results import claims, published
-from define.results.claims import answers, grids, text
 from define.runs import records
 
 T1 = math.tan(math.pi * 0.475)

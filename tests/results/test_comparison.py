@@ -2,9 +2,9 @@
 
 import pytest
 
+from define.analysis.compare import compare, headline_metric, metrics, of_table, sections
+from define.analysis.stats import Statistic
 from define.errors import InputError
-from define.results.compare import compare, headline_metric, metrics, of_table, sections
-from define.results.stats import Statistic
 from define.runs import records
 
 

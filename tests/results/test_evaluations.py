@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from define.analysis import evaluations
 from define.errors import InputError
-from define.results import evaluations
 from define.runs import records
 
 

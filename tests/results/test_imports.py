@@ -5,8 +5,8 @@ import sys
 
 CODE = """
 import sys
-import define.cli.compare, define.cli.params, define.cli.report, define.results.report
-import define.results.page.build, define.results.plots, define.results.tradeoff
+import define.cli.compare, define.cli.params, define.cli.report, define.report.readme
+import define.report.page.build, define.report.plots, define.analysis.tradeoff
 print([name for name in ("torch", "fairseq", "matplotlib", "jinja2") if name in sys.modules])
 """
 

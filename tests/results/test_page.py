@@ -6,11 +6,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from define.analysis import ablations, published, tradeoff
+from define.analysis.compare import compare, of_table
 from define.cli.main import main
 from define.errors import InputError
-from define.results import ablations, plots, published, speed, style, tradeoff
-from define.results.compare import compare, of_table
-from define.results.page import build
+from define.report import plots, speed, style
+from define.report.page import build
 from define.runs import records
 
 VOID = {"br", "link", "meta"}

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
+from define.analysis import pairs
+from define.analysis.compare import compare
+from define.analysis.pairs import paired_difference
 from define.errors import InputError
-from define.results import pairs
-from define.results.compare import compare
-from define.results.pairs import paired_difference
 from define.runs import records
 
 

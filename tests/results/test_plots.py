@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from define.errors import InputError
-from define.results import plots, style
+from define.report import plots, style
 from define.runs import records
 
 

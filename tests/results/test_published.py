@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from define.analysis import published
 from define.errors import InputError
-from define.results import published
 from define.runs.schema import PARTS
 
 SOURCE = os.environ.get("DEFINE_PAPER_TABLES")

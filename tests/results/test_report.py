@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from define.analysis import published
 from define.errors import InputError
-from define.results import published
-from define.results.report import write_report
+from define.report.readme import write_report
 from define.runs import journal
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from define.analysis.search import read_search, search_grid
 from define.errors import InputError
-from define.results.search import read_search, search_grid
 
 
 def _config(lr, seed=1, **model):

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
+from define.analysis import significance
 from define.errors import InputError
-from define.results import significance
 from define.runs import records
 
 

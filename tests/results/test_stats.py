@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from define.results.stats import Statistic, interval95, summarise, t_quantile
+from define.analysis.stats import Statistic, interval95, summarise, t_quantile
 
 
 @pytest.mark.parametrize(

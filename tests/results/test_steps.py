@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from define.analysis import steps
 from define.errors import InputError
-from define.results import steps
 
 
 def _write(folder, step, name=None):

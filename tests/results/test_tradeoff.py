@@ -5,8 +5,9 @@ from itertools import combinations
 
 import pytest
 
+from define.analysis import tradeoff
 from define.errors import InputError
-from define.results import style, tradeoff
+from define.report import style
 from define.runs import records
 
 

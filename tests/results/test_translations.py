@@ -1,8 +1,8 @@
 """The chapter on translations: scores, intervals, settings, and what the cache saves."""
 
+from define.analysis.compare import compare
 from define.evaluation import bleu
-from define.results import translations
-from define.results.compare import compare
+from define.report import translations
 from define.runs import records, schema
 
 

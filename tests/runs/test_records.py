@@ -5,9 +5,9 @@ import math
 
 import pytest
 
+from define.analysis import steps
 from define.errors import InputError
 from define.files import hold, write_json
-from define.results import steps
 from define.runs import records
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from define.analysis.search import read_search, search_grid
 from define.cli.main import main
 from define.errors import InputError
-from define.results.search import read_search, search_grid
 from define.runs import journal, records
 from define.train.run_folder import alone
 from define.train.search.plan import make_plan

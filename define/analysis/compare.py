@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from define.analysis import published
+from define.analysis.published import PublishedRow
+from define.analysis.stats import Statistic, summarise
 from define.errors import InputError
-from define.results import published
-from define.results.published import PublishedRow
-from define.results.stats import Statistic, summarise
 from define.runs.records import RunRecord
 
 SCALES = ("paper", "mini", "smoke")

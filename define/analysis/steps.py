@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from define.analysis import published
 from define.errors import InputError
-from define.results import origins, published
-from define.results.chapters import machine_notes, ratio
-from define.results.grid import Grid, markdown
-from define.results.render import ABSENT, number
+from define.report import origins
+from define.report.chapters import machine_notes, ratio
+from define.report.grid import Grid, markdown
+from define.report.render import ABSENT, number
 from define.runs import schema
 from define.runs.schema import check_shape, require
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from define.analysis import published
 from define.errors import InputError
-from define.results import published
-from define.results.grid import Grid, markdown
-from define.results.render import ABSENT, millions, number
+from define.report.grid import Grid, markdown
+from define.report.render import ABSENT, millions, number
 from define.runs import schema
 from define.runs.records import RunRecord
 from define.runs.schema import check_shape, require

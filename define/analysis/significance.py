@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from define.results.grid import Grid, markdown
-from define.results.render import ABSENT, number, signed
-from define.results.translations import interval
+from define.report.grid import Grid, markdown
+from define.report.render import ABSENT, number, signed
+from define.report.translations import interval
 from define.runs import schema
 from define.runs.records import RunRecord
 from define.runs.schema import TRANSLATED, MapOf, Nullable, check_shape, require

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from define.results import ablations, plots, published, render, speed, style, tradeoff
-from define.results.compare import ComparisonRow
-from define.results.page import anchor, markup
+from define.analysis import ablations, published, tradeoff
+from define.analysis.compare import ComparisonRow
+from define.report import plots, render, speed, style
+from define.report.page import anchor, markup
 from define.runs.records import RunRecord
 
 if TYPE_CHECKING:

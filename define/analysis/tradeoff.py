@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from define.errors import InputError
-from define.results import published
-from define.results.compare import (
+from define.analysis import published
+from define.analysis.compare import (
     by_row,
     by_section,
     compare,
@@ -15,9 +14,10 @@ from define.results.compare import (
     of_table,
     section_runs,
 )
-from define.results.published import Series
-from define.results.stats import summarise
-from define.results.style import (
+from define.analysis.published import Series
+from define.analysis.stats import summarise
+from define.errors import InputError
+from define.report.style import (
     COLOURS,
     PAGE_WIDTH,
     WIDTH,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from define.results import origins
-from define.results.grid import Grid
-from define.results.page import markup
+from define.report import origins
+from define.report.grid import Grid
+from define.report.page import markup
 from define.runs.records import RunRecord
 
 

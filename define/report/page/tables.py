@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from define.results import chapters, evaluations, origins, pairs, published, render, steps
-from define.results.compare import ComparisonRow, by_section, compare, of_table, section_runs
-from define.results.evaluations import Evaluation
-from define.results.grid import Grid
-from define.results.page import anchor, markup
-from define.results.page.pictures import Picture, Speed, pictures, speeds
-from define.results.render import ABSENT, number
-from define.results.steps import StepRecord
+from define.analysis import evaluations, pairs, published, steps
+from define.analysis.compare import ComparisonRow, by_section, compare, of_table, section_runs
+from define.analysis.evaluations import Evaluation
+from define.analysis.steps import StepRecord
+from define.report import chapters, origins, render
+from define.report.grid import Grid
+from define.report.page import anchor, markup
+from define.report.page.pictures import Picture, Speed, pictures, speeds
+from define.report.render import ABSENT, number
 from define.runs.records import RunRecord
 from define.runs.schema import PARTS
 

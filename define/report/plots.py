@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from define.analysis import published
+from define.analysis.compare import by_row, of_table, sections
 from define.errors import InputError
-from define.results import published
-from define.results.compare import by_row, of_table, sections
-from define.results.style import PAGE_WIDTH, WIDTH, look, new_figure, rule, scale_axis
+from define.report.style import PAGE_WIDTH, WIDTH, look, new_figure, rule, scale_axis
 from define.runs import journal
 from define.runs.records import RunRecord
 

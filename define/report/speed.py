@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from define.results.chapters import labels, machine_notes, ratio
-from define.results.compare import ComparisonRow, section_runs
-from define.results.grid import Grid
-from define.results.render import interval_notes, number, statistics
-from define.results.stats import Statistic, summarise
-from define.results.style import COLOURS, PAGE_WIDTH, bars, new_figure, rule
+from define.analysis.compare import ComparisonRow, section_runs
+from define.analysis.stats import Statistic, summarise
+from define.report.chapters import labels, machine_notes, ratio
+from define.report.grid import Grid
+from define.report.render import interval_notes, number, statistics
+from define.report.style import COLOURS, PAGE_WIDTH, bars, new_figure, rule
 from define.runs.records import RunRecord
 
 if TYPE_CHECKING:

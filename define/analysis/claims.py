@@ -8,10 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from define.errors import InputError
-from define.results import budget, grid, published
-from define.results.budget import Budget
-from define.results.compare import (
+from define.analysis import budget, published
+from define.analysis.budget import Budget
+from define.analysis.compare import (
     ComparisonRow,
     by_row,
     by_section,
@@ -20,10 +19,12 @@ from define.results.compare import (
     of_table,
     section_runs,
 )
-from define.results.grid import Grid, markdown
-from define.results.pairs import PairedDifference, paired_difference
-from define.results.published import Claim
-from define.results.render import ABSENT, section_title, sentence_case, signed
+from define.analysis.pairs import PairedDifference, paired_difference
+from define.analysis.published import Claim
+from define.errors import InputError
+from define.report import grid
+from define.report.grid import Grid, markdown
+from define.report.render import ABSENT, section_title, sentence_case, signed
 from define.runs.records import RunRecord
 
 MARGIN = 0.01

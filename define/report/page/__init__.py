@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from define.results.grid import Grid, html
+from define.report.grid import Grid, html
 
 
 def anchor(*parts: str) -> str:

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from define.results import origins, published, render
-from define.results.compare import ComparisonRow, by_section, section_runs, settings
-from define.results.grid import Grid, markdown
-from define.results.render import (
+from define.analysis import published
+from define.analysis.compare import ComparisonRow, by_section, section_runs, settings
+from define.analysis.search import SearchTrial, search_grid
+from define.analysis.stats import summarise
+from define.report import origins, render
+from define.report.grid import Grid, markdown
+from define.report.render import (
     ABSENT,
     interval_notes,
     number,
@@ -15,8 +18,6 @@ from define.results.render import (
     section_title,
     statistics,
 )
-from define.results.search import SearchTrial, search_grid
-from define.results.stats import summarise
 from define.runs.records import RunRecord
 from define.runs.schema import PARTS, sentence
 

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from define.errors import InputError
-from define.results import chapters, published
-from define.results.compare import (
+from define.analysis import published
+from define.analysis.compare import (
     ComparisonRow,
     headline_metric,
     metrics,
     section_runs,
 )
-from define.results.grid import Grid, markdown
-from define.results.render import ABSENT, signed
-from define.results.stats import interval95, summarise
+from define.analysis.stats import interval95, summarise
+from define.errors import InputError
+from define.report import chapters
+from define.report.grid import Grid, markdown
+from define.report.render import ABSENT, signed
 from define.runs.records import RunRecord
 
 _HEADER = ("difference", "metric", "mean", "95 % interval", "n", "seeds", "paper", "direction")

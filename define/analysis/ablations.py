@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from define.results import published
-from define.results.stats import summarise
-from define.results.style import PAGE_WIDTH, bars, look, new_figure, rule
-from define.results.tradeoff import DIMENSIONS, score_label, shared_perplexity
+from define.analysis import published
+from define.analysis.stats import summarise
+from define.analysis.tradeoff import DIMENSIONS, score_label, shared_perplexity
+from define.report.style import PAGE_WIDTH, bars, look, new_figure, rule
 from define.runs.records import RunRecord
 
 if TYPE_CHECKING:

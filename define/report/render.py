@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from define.results import grid, published
-from define.results.compare import METRICS, ComparisonRow, metrics
-from define.results.grid import Grid
-from define.results.stats import Statistic
+from define.analysis import published
+from define.analysis.compare import METRICS, ComparisonRow, metrics
+from define.analysis.stats import Statistic
+from define.report import grid
+from define.report.grid import Grid
 from define.runs.schema import PARTS
 
 ABSENT = "-"

@@ -6,9 +6,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from define.results.grid import Grid
-from define.results.render import ABSENT, interval_notes, statistics
-from define.results.stats import Statistic, summarise
+from define.analysis.stats import Statistic, summarise
+from define.report.grid import Grid
+from define.report.render import ABSENT, interval_notes, statistics
 from define.runs import records
 from define.runs.recipe import DERIVED, PLACES
 from define.runs.records import RunRecord

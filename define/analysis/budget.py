@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from define.results import origins
+from define.report import origins
 from define.runs.records import RunRecord
 
 PARTS = ("table", "unit", "context", "output")

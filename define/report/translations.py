@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from define.results.chapters import labels, settings_list
-from define.results.compare import ComparisonRow, by_section, section_runs
-from define.results.grid import Grid, markdown
-from define.results.render import interval_notes, number, section_title, statistics
-from define.results.stats import summarise
+from define.analysis.compare import ComparisonRow, by_section, section_runs
+from define.analysis.stats import summarise
+from define.report.chapters import labels, settings_list
+from define.report.grid import Grid, markdown
+from define.report.render import interval_notes, number, section_title, statistics
 from define.runs.records import RunRecord
 from define.runs.schema import TRANSLATED
 

@@ -6,12 +6,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from define.analysis import published
 from define.errors import InputError
-from define.results import origins, published
-from define.results.grid import Grid, markdown
-from define.results.render import ABSENT, number
-from define.results.report import image, notes, shown_path, write
-from define.results.style import WIDTH, look, new_figure, rule, scale_axis
+from define.report import origins
+from define.report.grid import Grid, markdown
+from define.report.readme import image, notes, shown_path, write
+from define.report.render import ABSENT, number
+from define.report.style import WIDTH, look, new_figure, rule, scale_axis
 from define.runs import schema
 from define.runs.schema import Nullable, check_shape, require
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from define.analysis import claims, evaluations, published, steps
 from define.files import atomic_write
-from define.results import claims, evaluations, published, steps
-from define.results.page import anchor, environment, markup
-from define.results.page.tables import SCALES, Table, table
-from define.results.render import ABSENT
+from define.report.page import anchor, environment, markup
+from define.report.page.tables import SCALES, Table, table
+from define.report.render import ABSENT
 from define.runs import records
 from define.runs.records import RunRecord
 

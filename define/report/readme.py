@@ -7,24 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from define.analysis import claims, evaluations, pairs, published, significance, steps, tradeoff
+from define.analysis.compare import compare, of_table
+from define.analysis.search import read_search
 from define.errors import InputError
 from define.files import atomic_write
-from define.results import (
-    chapters,
-    claims,
-    evaluations,
-    pairs,
-    plots,
-    published,
-    render,
-    significance,
-    steps,
-    style,
-    tradeoff,
-    translations,
-)
-from define.results.compare import compare, of_table
-from define.results.search import read_search
+from define.report import chapters, plots, render, style, translations
 from define.runs import journal, records
 from define.runs.records import RunRecord
 
