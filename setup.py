@@ -18,7 +18,9 @@ INSTALL_REQUIRES = [
     "subword-nmt>=0.3.8",  # the byte pair encoding of fairseq's WMT'14 script
     "wandb>=0.31",  # a view of a run, when asked for; 0.31 joins the parts of a resumed offline run
     "PyYAML>=6",  # reads the published numbers without Hydra or torch
-    "jinja2>=3.1",  # the template of the report page
+    "jinja2>=3.1",  # the templates of the reports and the page
+    "scipy>=1.11",  # Student's t
+    "tabulate>=0.9",  # Markdown tables
     "rich>=13",  # tables and messages on the terminal
     "matplotlib>=3.8",  # the curves in the reports
     "tqdm>=4.65",  # progress bars on long work
@@ -50,7 +52,7 @@ setup(
     # hydra-core 1.3 breaks on 3.14. Tested on 3.11; on 3.10, 3.12, 3.13 only that the pins resolve.
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["define", "define.*"]),
-    package_data={"": ["*.yaml", "*.json", "*.j2"]},
+    package_data={"": ["*.yaml", "*.json", "*.j2", "*.css"]},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     entry_points={"console_scripts": ["define = define.cli.main:main"]},

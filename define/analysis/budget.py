@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from define.report import origins
+from define.analysis import environment
 from define.runs.records import RunRecord
 
 PARTS = ("table", "unit", "context", "output")
@@ -51,7 +51,7 @@ def short(budgets: Sequence[Budget]) -> str:
 
 def text(budgets: Sequence[Budget]) -> str:
     """As `short`, and what the passes go over."""
-    tokens = origins.distinct(f"{each.train_tokens:,}" for each in budgets)
+    tokens = environment.distinct(f"{each.train_tokens:,}" for each in budgets)
     return f"{short(budgets)} over {tokens} training tokens"
 
 

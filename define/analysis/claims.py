@@ -1,10 +1,7 @@
 """The paper's claims, answered from our runs: yes, no or undecided, section by section."""
 
-import csv
-import io
-import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +19,6 @@ from define.analysis.compare import (
 from define.analysis.pairs import PairedDifference, paired_difference
 from define.analysis.published import Claim
 from define.errors import InputError
-from define.report import grid
-from define.report.grid import Grid, markdown
-from define.report.render import ABSENT, section_title, sentence_case, signed
 from define.runs.records import RunRecord
 
 MARGIN = 0.01
@@ -54,8 +48,6 @@ RULE = (
     "truth, up to one answer in twenty is yes or no.",
 )
 """How an answer comes about, in sentences."""
-
-_HEADER = ("claim and its differences", "mean", "95 % interval", "n", "paper", "answer")
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,6 @@ class PairAnswer:
 
     def to_json(self) -> dict[str, Any]:
         """The pair as plain JSON values."""
-        low, high = self.difference.interval95 or (None, None)
         return {
             "first": self.first,
             "second": self.second,
@@ -96,11 +87,12 @@ class PairAnswer:
             "limit": self.limit,
             "reason": self.reason,
             "answer": text(self),
-            "mean": self.difference.mean,
-            "std": self.difference.std,
-            "n": self.difference.n,
-            "low": low,
-            "high": high,
+            "mean": None,
+            "std": None,
+            "n": 0,
+            "low": None,
+            "high": None,
+            **(self.difference.difference.to_json() if self.difference.seeds else {}),
             "seeds": list(self.difference.seeds),
             "paper_difference": self.paper,
             "margin": self.margin,
@@ -167,14 +159,16 @@ def _word(answer: Answer | PairAnswer) -> str:
 
 def stated(answer: Answer) -> list[str]:
     """What the answer holds for: budget, and search trials if any are on record."""
-    return [*_budget(answer), *_searched(answer)]
+    return [*budget_fact(answer), *search_fact(answer)]
 
 
-def _budget(answer: Answer) -> list[str]:
+def budget_fact(answer: Answer) -> list[str]:
+    """How long the runs behind the answer were trained; nothing without runs."""
     return [f"budget: {budget.text(answer.budgets)}"] if answer.budgets else []
 
 
-def _searched(answer: Answer) -> list[str]:
+def search_fact(answer: Answer) -> list[str]:
+    """How many search trials each row had; nothing where none is on record."""
     if not answer.trials:
         return []
     names = published.our_labels(answer.table)
@@ -290,11 +284,11 @@ def _pair(
     metric: str,
     margin: float,
 ) -> PairAnswer:
-    paired = paired_difference(runs, first.row, second.row, first.scale, metric)
+    paired = paired_difference(runs, first.row, second.row, metric)
     allowed = None
-    if paired.n:
+    if paired.seeds:
         shared = [r for r in runs if r.row == second.row and r.seed in paired.seeds]
-        mean = sum(record.metrics[metric] for record in shared) / paired.n
+        mean = sum(record.metrics[metric] for record in shared) / len(paired.seeds)
         allowed = margin * mean if claim.matches else 0.0
     counts = [row.parameters["total"] for row in (first, second) if row.seeds]
     verdict, reason = _verdict(paired, allowed, less_is_better=metric.endswith("_ppl"))
@@ -303,7 +297,7 @@ def _pair(
     elif claim.fewer_parameters and counts[0] >= counts[1]:
         verdict, reason = "no", "not fewer parameters"
     names = published.our_labels(first.table)
-    beside = headline_metric(first.table)
+    printed = headline_metric(first.table)
     return PairAnswer(
         first=first.row,
         second=second.row,
@@ -312,7 +306,7 @@ def _pair(
         limit=_limit(first.scale, reason, _behind(paired, runs)) if verdict == "no" else "",
         reason=reason,
         difference=paired,
-        paper=first.published[beside] - second.published[beside],
+        paper=first.published[printed] - second.published[printed],
         margin=allowed,
         parameters=tuple(counts) if len(counts) == 2 else None,
     )
@@ -332,147 +326,9 @@ def _verdict(
 ) -> tuple[str, str]:
     """Verdict and reason by the interval; `allowed` is how much worse the first row may be."""
     if paired.interval95 is None:
-        return "undecided", "one seed" if paired.n else "no shared seed"
+        return "undecided", "one seed" if paired.seeds else "no shared seed"
     sign = 1 if less_is_better else -1
     worse = sorted(sign * end for end in paired.interval95)
     if worse[1] < allowed:
         return "yes", ""
     return ("no", "") if worse[0] > allowed else ("undecided", "")
-
-
-def grids(answers: Sequence[Answer]) -> list[Grid]:
-    """All answers in one table, then the differences of each section that has any run."""
-    return [_summary(answers), *_section_grids(answers)] if answers else []
-
-
-def _summary(answers: Sequence[Answer]) -> Grid:
-    lines = [
-        [
-            answer.claim.question,
-            answer.table,
-            answer.scale,
-            answer.data,
-            answer.claim.paper,
-            text(answer),
-            budget.short(answer.budgets) if answer.budgets else ABSENT,
-        ]
-        for answer in answers
-    ]
-    header = ["claim", "table", "scale", "data", "paper", "ours", "our budget"]
-    caveats = published.caveats(answer.table for answer in answers)
-    return Grid("The paper's claims", header, lines, [*RULE, *caveats])
-
-
-def _section_grids(answers: Sequence[Answer]) -> list[Grid]:
-    order = published.names()
-    ordered = sorted(answers, key=lambda answer: order.index(answer.table))  # stable: by section
-    sections: dict[tuple[str, str, str], list[Answer]] = {}
-    for answer in ordered:
-        sections.setdefault((answer.table, answer.scale, answer.data), []).append(answer)
-    return [
-        _section_grid(section)
-        for section in sections.values()
-        if any(answer.verdict != "not run" for answer in section)
-    ]
-
-
-def _section_grid(answers: Sequence[Answer]) -> Grid:
-    first = answers[0]
-    lines = []
-    for answer in answers:
-        lines.append([answer.claim.question, "", "", "", answer.claim.paper, text(answer)])
-        lines += [[f"  {fact}", *[""] * (len(_HEADER) - 1)] for fact in _budget(answer)]
-        lines += [_pair_cells(pair) for pair in answer.pairs]
-    title = f"{section_title(first)}: the paper's claims, by {first.metric}"
-    notes = dict.fromkeys(note for answer in answers for note in _notes(answer))
-    return Grid(title, _HEADER, lines, list(notes))
-
-
-def _pair_cells(pair: PairAnswer) -> list[str]:
-    interval = pair.difference.interval95
-    return [
-        "  " + " less ".join(pair.labels),
-        signed(pair.difference.mean),
-        f"[{signed(interval[0])}, {signed(interval[1])}]" if interval else ABSENT,
-        str(pair.difference.n),
-        signed(pair.paper),
-        text(pair),
-    ]
-
-
-def _notes(answer: Answer) -> list[str]:
-    notes = []
-    beside = headline_metric(answer.table)
-    if answer.metric != beside:
-        notes.append(f"The paper's differences are those of its own test set, {beside}.")
-    for pair in answer.pairs:
-        first, second = pair.labels
-        if answer.claim.matches and pair.margin is not None:
-            notes.append(
-                f"{first} matches {second} if the interval ends less than {pair.margin:.2f} to the "
-                f"worse, {100 * answer.margin:g} % of the mean of {second}."
-            )
-        if answer.claim.fewer_parameters and pair.parameters:
-            notes.append(
-                f"Parameters of ours: {first} {pair.parameters[0]:,}, {second} "
-                f"{pair.parameters[1]:,}."
-            )
-    notes += [f"{answer.claim.question} {sentence_case(told)}." for told in _searched(answer)]
-    if note := answer.claim.notes.get(answer.table):
-        notes.append(f"{answer.claim.question} {note}")
-    return notes
-
-
-def chapter(
-    table: str,
-    records: Sequence[RunRecord],
-    scales: Sequence[str] | None,
-    margin: float,
-    trials: Sequence[RunRecord],
-) -> list[str]:
-    """The report's blocks of a table's claims; none where nothing of them was run."""
-    sections = _section_grids(answers(records, scales, [table], margin, trials))
-    if not sections:
-        return []
-    blocks = ["## The paper's claims", " ".join(("Each is answered from these runs;", *RULE))]
-    blocks.append(" ".join(published.caveats([table])))
-    for section in sections:
-        blocks += [f"### {section.title.partition(':')[0]}", markdown(section)]
-    return blocks
-
-
-def _json(answers: Sequence[Answer]) -> str:
-    return json.dumps([answer.to_json() for answer in answers], indent=2, ensure_ascii=False) + "\n"
-
-
-def _csv(answers: Sequence[Answer]) -> str:
-    """One line per pair."""
-    lines = [_csv_line(answer, pair) for answer in answers for pair in answer.pairs]
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return stream.getvalue()
-
-
-def _csv_line(answer: Answer, pair: PairAnswer) -> dict[str, Any]:
-    line = {key: value for key, value in answer.to_json().items() if key != "pairs"}
-    line["budgets"] = budget.text(answer.budgets) if answer.budgets else ""
-    line["trials"] = " ".join(f"{row}={count}" for row, count in answer.trials.items())
-    values = pair.to_json()
-    values["seeds"] = " ".join(map(str, values["seeds"]))
-    first, second = values.pop("parameters") or (None, None)
-    values |= {"parameters_first": first, "parameters_second": second}
-    return line | {f"pair_{key}": value for key, value in values.items()}
-
-
-def _as_grids(render: Callable[[Sequence[Grid]], str]) -> Callable[[Sequence[Answer]], str]:
-    return lambda answers: render(grids(answers))
-
-
-FORMATS: dict[str, Callable[[Sequence[Answer]], str]] = {
-    **{name: _as_grids(render) for name, render in grid.FORMATS.items()},
-    "csv": _csv,
-    "json": _json,
-}
-"""Format -> function that turns answers into text, ending in a line break."""

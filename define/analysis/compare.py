@@ -1,11 +1,11 @@
-"""Our runs beside the paper's rows. Pure logic on records; nothing is read, printed or drawn.
+"""Our runs compared with the paper's rows, as numbers.
 
 Rows are compared within a *section*: one scale on one corpus. Numbers of two sections are never
 averaged and never stand in one column.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -37,6 +37,10 @@ class ComparisonRow:
         comparable: whether scale and corpus are the paper's, so that a difference means something.
         protocol: the evaluation protocol behind `ours`, or the translation where the table's metric
             is BLEU; None where the records name none.
+        baseline: the row that effects are differences from, if the table has one for this row.
+        effect, published_effect: metric -> the row's number less its baseline's, ours and the
+            paper's, where both rows have one.
+        cited: whether the paper cites the row from others; we have no config of it.
         published_ms_per_batch: the paper's time of an update, on the authors' hardware.
         ms_per_update, tokens_per_second, peak_memory_mib: over the finished seeds, or None.
     """
@@ -60,6 +64,10 @@ class ComparisonRow:
     ms_per_update: Statistic | None
     tokens_per_second: Statistic | None
     peak_memory_mib: Statistic | None
+    cited: bool = False
+    baseline: str | None = None
+    effect: Mapping[str, float] = field(default_factory=dict)
+    published_effect: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def difference(self) -> dict[str, float]:
@@ -139,24 +147,56 @@ def compare(
         InputError: an unknown table or scale, or seeds of one row with different parameter counts,
             evaluation protocols or translations.
     """
-    paper_rows = published.table(table)
+    paper_rows, baseline = published.table(table), published.baseline(table)
     paper_slugs = {row.row for row in paper_rows}
     records = of_table(table, records)
     rows = []
     for scale, data in sections(table, records, scales):
         runs = by_row([r for r in records if (r.scale, r.data) == (scale, data)])
         controls = [
-            PublishedRow(table, row, row, {}, {}, {}) for row in sorted(runs.keys() - paper_slugs)
+            PublishedRow(table, row, row, {}, {}, {}, baseline=baseline)
+            for row in sorted(runs.keys() - paper_slugs)
         ]
+        section = {}
         for row in [*paper_rows, *controls]:
             kind = "paper" if row.row in paper_slugs else "control"
-            rows.append(_compare_row(row, kind, scale, data, runs.get(row.row, [])))
+            section[row.row] = _compare_row(row, kind, scale, data, runs.get(row.row, []))
+        rows += [_with_effects(row, section.get(row.baseline)) for row in section.values()]
     return rows
 
 
+def _with_effects(row: ComparisonRow, baseline: ComparisonRow | None) -> ComparisonRow:
+    if baseline is None:
+        return row
+    ours, papers = baseline.ours, baseline.published
+    return replace(
+        row,
+        effect={m: own.mean - ours[m].mean for m, own in row.ours.items() if m in ours},
+        published_effect={m: own - papers[m] for m, own in row.published.items() if m in papers},
+    )
+
+
+def title(row: ComparisonRow) -> str:
+    """The name of the section that the row belongs to."""
+    return f"Table {row.table}, scale {row.scale}, data {row.data}"
+
+
+def label(text: str, kind: str) -> str:
+    """The name of a row, marked if it is a control."""
+    return f"{text} (control)" if kind == "control" else text
+
+
+def labels(rows: Iterable[ComparisonRow]) -> dict[str, str]:
+    """Row -> the name of our run of it, controls marked."""
+    return {
+        row.row: label(published.our_labels(row.table).get(row.row, row.label), row.kind)
+        for row in rows
+    }
+
+
 def by_section(rows: Iterable[ComparisonRow]) -> list[list[ComparisonRow]]:
-    """The rows of one table, section by section."""
-    return [list(section) for _, section in groupby(rows, key=lambda row: (row.scale, row.data))]
+    """The rows, section by section."""
+    return [list(section) for _, section in groupby(rows, key=title)]
 
 
 def metrics(section: Sequence[ComparisonRow]) -> list[str]:
@@ -210,12 +250,14 @@ def _compare_row(
             if (values := [r.metrics[metric] for r in finished if metric in r.metrics])
         },
         parameters=counted[0].parameters if counted else None,
+        cited=row.cited,
+        baseline=row.baseline,
         comparable=scale == "paper" and data == published.data(row.table),
         protocol=next((r.translation if translated else r.headline for r in finished), None),
         published_ms_per_batch=row.raw.get("ms_per_batch"),
-        ms_per_update=_summary([r.speed["ms_per_update"] for r in finished]),
-        tokens_per_second=_summary([r.speed["tokens_per_second"] for r in finished]),
-        peak_memory_mib=_summary([r.peak_memory_mib for r in finished]),
+        ms_per_update=summarise([r.speed["ms_per_update"] for r in finished]),
+        tokens_per_second=summarise([r.speed["tokens_per_second"] for r in finished]),
+        peak_memory_mib=summarise([r.peak_memory_mib for r in finished]),
     )
 
 
@@ -233,10 +275,6 @@ def _require_equal(
                 f"{runs[0].path} and {record.path} are seeds of the same row with different "
                 f"{what}; move one of them away"
             )
-
-
-def _summary(values: Sequence[float]) -> Statistic | None:
-    return summarise(values) if values else None
 
 
 def _status(runs: Sequence[RunRecord]) -> str:

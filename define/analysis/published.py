@@ -23,6 +23,8 @@ class PublishedRow:
         metrics: metric -> value, e.g. {"valid_ppl": 61.2, "test_ppl": 58.8}; unprinted ones absent.
         raw: whatever else the row of the file holds (n, k, m, N, ms_per_batch, ...).
         same_run: (table, row) whose run of ours this row shows; None if it has its own.
+        cited: whether the paper cites the row from others; it has no config here.
+        baseline: the row that this row's effect is the difference from, if any.
     """
 
     table: str
@@ -33,6 +35,8 @@ class PublishedRow:
     raw: Mapping[str, Any]
     decimals: Mapping[str, int] = field(default_factory=dict)
     same_run: tuple[str, str] | None = None
+    cited: bool = False
+    baseline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,12 @@ def table(name: str) -> list[PublishedRow]:
     return [_row(name, entry) for entry in _entry(name)["rows"]]
 
 
+def baseline(name: str) -> str | None:
+    """The row that the effects of the whole table are differences from. Raises as `data`."""
+    found = _entry(name).get("baseline")
+    return found if isinstance(found, str) else None
+
+
 def our_labels(name: str) -> dict[str, str]:
     """Row -> what our run of it is called: mostly its label. Raises as `table`."""
     return {row.row: row.raw.get("ours", row.label) for row in table(name)}
@@ -124,13 +134,18 @@ def ms_per_batch(name: str) -> dict[str, float]:
 
 
 def _row(name: str, entry: dict[str, Any]) -> PublishedRow:
-    raw = dict(entry)
+    raw, slug = dict(entry), entry["row"]
+    baseline = _entry(name).get("baseline")
+    if isinstance(baseline, dict):
+        baseline = baseline.get(slug)
     millions = raw.pop("params", {})
     metrics = {f"{split}_ppl": value for split, value in raw.pop("ppl", {}).items()}
     metrics |= {f"{test_set}_bleu": value for test_set, value in raw.pop("bleu", {}).items()}
     return PublishedRow(
         table=name,
         row=raw.pop("row"),
+        cited=raw.pop("cited", False),
+        baseline=baseline if baseline != slug else None,
         label=raw.pop("label"),
         parameters={part: round(value * 1_000_000) for part, value in millions.items()},
         metrics=metrics,
@@ -160,7 +175,7 @@ def _tuples(pairs: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, list[tupl
 
 
 def caveats(tables: Iterable[str]) -> list[str]:
-    """What one has to know beside the paper's own answers to claims that rest on these tables."""
+    """What qualifies the paper's own answers to claims that rest on these tables."""
     shown = set(tables)
     found = _load()["caveats"]
     return [entry["text"] for entry in found if shown & set(entry.get("tables", shown))]

@@ -6,9 +6,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from define.analysis.stats import Statistic, summarise
-from define.report.grid import Grid
-from define.report.render import ABSENT, interval_notes, statistics
 from define.runs import records
 from define.runs.recipe import DERIVED, PLACES
 from define.runs.records import RunRecord
@@ -107,46 +104,3 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             single = isinstance(value, list) and len(value) == 1
             flat[f"{prefix}{name}"] = value[0] if single else value
     return flat
-
-
-def search_grid(trials: Sequence[SearchTrial], labels: Mapping[str, str]) -> Grid:
-    """One line per row and setting, the lowest mean perplexity of each row and budget marked.
-
-    Args:
-        trials: sorted by row, as `read_search` gives them.
-        labels: row slug -> label; other rows keep their slug.
-    """
-    options = list(dict.fromkeys(option for trial in trials for option in trial.setting))
-    lines, every_result = [], []
-    for row, group in groupby(trials, key=lambda trial: trial.row):
-        settings: dict[tuple[tuple[str, ...], str], list[SearchTrial]] = {}
-        for trial in group:
-            values = (trial.setting.get(option) for option in options)
-            cells = tuple(ABSENT if value is None else str(value) for value in values)
-            settings.setdefault((cells, trial.unfinished), []).append(trial)
-        results = [_summary(same) for same in settings.values()]
-        every_result += results
-        lowest: dict[tuple[str, ...], float] = {}
-        for result, (cells, unfinished) in zip(results, settings, strict=True):
-            if not unfinished:
-                budget = _budget(options, cells)
-                lowest[budget] = min(result.mean, lowest.get(budget, result.mean))
-        perplexities = statistics(results)
-        for index, ((cells, unfinished), same) in enumerate(settings.items()):
-            seeds = ", ".join(str(trial.seed) for trial in same)
-            best = not unfinished and results[index].mean == lowest[_budget(options, cells)]
-            mark = "lowest" if best else unfinished
-            lines.append([labels.get(row, row), *cells, seeds, perplexities[index], mark])
-    among = "of its row and budget" if BUDGET & set(options) else "of its row"
-    header = ["row", *options, "seeds", "valid ppl", among]
-    return Grid("Search", header, lines, interval_notes(every_result))
-
-
-def _budget(options: Sequence[str], cells: Sequence[str]) -> tuple[str, ...]:
-    """Trials of other budgets say nothing about each other."""
-    return tuple(cell for option, cell in zip(options, cells, strict=True) if option in BUDGET)
-
-
-def _summary(trials: Sequence[SearchTrial]) -> Statistic | None:
-    perplexities = [trial.valid_ppl for trial in trials if trial.valid_ppl is not None]
-    return summarise(perplexities) if perplexities else None

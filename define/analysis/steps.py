@@ -11,10 +11,6 @@ from typing import Any
 
 from define.analysis import published
 from define.errors import InputError
-from define.report import origins
-from define.report.chapters import machine_notes, ratio
-from define.report.grid import Grid, markdown
-from define.report.render import ABSENT, number
 from define.runs import schema
 from define.runs.schema import check_shape, require
 
@@ -153,69 +149,3 @@ def _check(value: Any) -> None:
     require(min(times) > 0, "ms_per_update", "holds 0: an update takes time")
     every = updates + value["warm_up"]
     require(len(losses) == every, "loss", f"has {len(losses)} values, not {every}")
-
-
-EXPLANATION = (
-    "The models at the paper's size, trained for some updates. Time is the median of the timed "
-    "updates; memory is the peak; the loss, in nats per token, is that of the last update, and no "
-    "result. Ratios are to the row named, the table's first with as many tokens per update (of a "
-    "translation at most, padding included); the paper's hardware is another, so only ratios can "
-    "be compared."
-)
-"""How to read the steps of a table."""
-
-
-def made_on(steps: Sequence[StepRecord]) -> str:
-    """The corpus of the steps, and how many updates were timed."""
-    corpora = [step.provenance["data"] for step in steps]
-    what = origins.distinct(f"{data['name']}, {data['types']:,} types" for data in corpora)
-    warm_up = origins.distinct(f"{step.updates} after {step.warm_up}" for step in steps)
-    return f"Corpus: {what}. Updates timed: {warm_up} of warm-up."
-
-
-def by_device(steps: Sequence[StepRecord]) -> dict[str, list[StepRecord]]:
-    """Device -> its steps: times of two devices never stand in one table."""
-    devices = dict.fromkeys(step.provenance["device"] for step in steps)
-    return {name: [s for s in steps if s.provenance["device"] == name] for name in devices}
-
-
-def chapter(steps: Sequence[StepRecord]) -> list[str]:
-    """The report's blocks of one table's steps; none without steps."""
-    if not steps:
-        return []
-    blocks = ["## One paper-scale step", EXPLANATION, made_on(steps)]
-    for device, here in by_device(steps).items():
-        facts = origins.facts([step.provenance for step in here])
-        blocks += [f"### {device}", "\n".join(f"* {fact}" for fact in facts), markdown(grid(here))]
-    return blocks
-
-
-def grid(steps: Sequence[StepRecord]) -> Grid:
-    """The steps of one table on one device."""
-    table, ours = steps[0].table, published.our_labels(steps[0].table)
-    labels = {step.row: ours.get(step.row, step.row) for step in steps}
-    times = published.ms_per_batch(table)
-    first: dict[tuple, StepRecord] = {}
-    lines, cut = [], []
-    for step in steps:
-        reference = first.setdefault(step.setting, step)
-        tokens, paper_tokens = step.tokens_per_update, step.paper_tokens_per_update
-        paper, reference_paper = times.get(step.row), times.get(reference.row)
-        paper_ratio = ratio(paper, reference_paper) if reference_paper else ABSENT
-        lines.append(
-            [
-                labels[step.row],
-                f"{tokens:,} of {paper_tokens:,}",
-                f"{step.median_ms:,.1f}",
-                ratio(step.median_ms, reference.median_ms),
-                *([number(paper, 0), paper_ratio] if times else []),
-                labels[reference.row],
-                number(step.peak_memory_mib / 1024),
-                number(step.loss[-1], 3),
-            ]
-        )
-        cut += [labels[step.row]] * (tokens < paper_tokens)
-    header = ["row", "tokens per update", "ms per update", "ratio ours"]
-    header += [*(["ms paper", "ratio paper"] if times else []), "ratio to", "peak GiB", "last loss"]
-    notes = [f"The paper's batch was cut: {', '.join(dict.fromkeys(cut))}."] if cut else []
-    return Grid("Steps", header, lines, [*notes, *machine_notes(table, labels)])

@@ -67,7 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures, prints and writes. Raises InputError for an unknown part or a bad number."""
-    from define.analysis.benchmarks import grids, write_page
+    from define.report.performance import grids, write_page
 
     if args.report:
         print(f"wrote {write_page(args.report)}", file=sys.stderr)

@@ -38,18 +38,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes the page, then the reports of the tables, and prints where they are.
+    """Writes the reports of the tables, then the page, and prints where they are.
 
     Raises:
         InputError: an unknown scale, a missing folder, or a malformed record.
     """
-    from define.report.page.build import write_page
+    from define.report.page import write_page
+    from define.report.readme import write_reports
 
-    write_page(args.runs, args.output, args.scale)
-    print(f"wrote {args.output}", file=sys.stderr)
-    if args.tables:
-        from define.report.readme import write_reports
-
+    if args.tables:  # first, so that the page can link them
         for folder in write_reports(args.runs, Path(args.tables), args.scale):
             print(f"wrote {folder / 'README.md'}", file=sys.stderr)
+    write_page(args.runs, args.output, args.scale, args.tables)
+    print(f"wrote {args.output}", file=sys.stderr)
     return 0

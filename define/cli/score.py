@@ -206,7 +206,7 @@ def _print_scores(result: Mapping[str, Any]) -> None:
 
 
 def _print_significance(result: Mapping[str, Any]) -> None:
-    from define.report.render import number, signed
+    from define.report.grid import number, signed
     from define.runs.schema import TRANSLATED
 
     baseline = result["systems"][result["baseline"]]

@@ -1,22 +1,99 @@
-"""A table of text cells and its renderings: terminal, Markdown, LaTeX and HTML."""
+"""A table whose cells are text or numbers, and its renderings: terminal, Markdown, LaTeX, HTML."""
 
 import io
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import IO
+from functools import cache
+from typing import IO, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from tabulate import tabulate
 
+from define.analysis.stats import Statistic
+
+ABSENT = "-"
+INTERVAL = (
+    "±: half the 95 % interval of the mean over n seeds (Student's t, n - 1 degrees of freedom)."
+)
 PLAIN_WIDTH = 100
 """Columns of a rendering that goes to a file or a pipe."""
-LABEL_WIDTH = 12
-"""What column 0 keeps at least on a terminal, if its text is as wide."""
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with two decimals, or "-"."""
+    return ABSENT if value is None else f"{value:.{digits}f}"
+
+
+def signed(value: float | None) -> str:
+    """A difference with its sign and two decimals, or "-"."""
+    return ABSENT if value is None else f"{value:+.2f}"
+
+
+def millions(count: int | None, digits: int = 2) -> str:
+    """A plain count in millions with two decimals, or "-"."""
+    return ABSENT if count is None else f"{count / 1_000_000:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a cell, how it is printed, and half its interval."""
+
+    value: float
+    form: str = ".2f"
+    half: float | None = None
+
+    @property
+    def head(self) -> str:
+        """The number without its interval."""
+        return f"{self.value:{self.form}}"
+
+    @property
+    def tail(self) -> str:
+        """The interval."""
+        return "" if self.half is None else f"±{self.half:{self.form}}"
+
+    def __str__(self) -> str:
+        return self.head + self.tail
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two ends of an interval in a cell."""
+
+    low: float
+    high: float
+    form: str = ".2f"
+
+    def __str__(self) -> str:
+        return f"[{self.low:{self.form}}, {self.high:{self.form}}]"
+
+
+@dataclass(frozen=True)
+class Link:
+    """Text in a cell that leads somewhere on a page."""
+
+    text: str
+    href: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Cell = str | int | Number | Interval | Link | None
+
+
+def num(value: float | None, form: str = ".2f") -> Number | None:
+    """The cell of a number that may be missing."""
+    return None if value is None else Number(value, form)
+
+
+def mean(statistic: Statistic | None) -> Number | None:
+    """The cell of a mean with half its interval."""
+    return statistic and Number(statistic.mean, half=statistic.half_width)
 
 
 @dataclass(frozen=True)
@@ -27,14 +104,52 @@ class Grid:
 
     Attributes:
         header: one cell per column; "\\n" separates a group from its column ("valid\\nours").
-        rows: as many cells per row as the header has.
+        rows: as many cells per row as the header has; None stands for a missing number.
         notes: sentences to stand below.
     """
 
     title: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+
+    @property
+    def all_notes(self) -> list[str]:
+        """The notes, with that on ± where a cell has one."""
+        cells = [cell for row in self.rows for cell in row]
+        shown = any(isinstance(cell, Number) and cell.half is not None for cell in cells)
+        return [*self.notes, INTERVAL] if shown else list(self.notes)
+
+    def columns(self) -> list[list[Cell]]:
+        """The cells by column."""
+        return [[row[i] for row in self.rows] for i in range(len(self.header))]
+
+    def texts(self, padded: bool = False) -> list[list[str]]:
+        """The cells as text, row by row.
+
+        Args:
+            padded: with blanks after shorter intervals, so that right-aligned means line up.
+        """
+        widths = [max(map(len, map(tail, column)), default=0) for column in self.columns()]
+        return [
+            [
+                text(cell) + " " * (width - len(tail(cell)) if padded else 0)
+                for cell, width in zip(row, widths, strict=True)
+            ]
+            for row in self.rows
+        ]
+
+
+def text(cell: Cell) -> str:
+    """A cell as text."""
+    if cell is None:
+        return ABSENT
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def tail(cell: Cell) -> str:
+    """The interval that follows the number of a cell."""
+    return cell.tail if isinstance(cell, Number) else ""
 
 
 def print_terminal(grids: Sequence[Grid], stream: IO[str]) -> None:
@@ -51,81 +166,83 @@ def print_terminal(grids: Sequence[Grid], stream: IO[str]) -> None:
     )
     for grid in grids:
         console.print(Text(grid.title, style="table.title"))
-        for columns in _parts(grid, console.width):
-            console.print(_table(grid, columns))
-        for note in grid.notes:
+        lines = [list(grid.header), *grid.texts(padded=True)]
+        first = _label_width([line[0] for line in lines], console.width)
+        for columns in _parts(lines, first, console.width):
+            table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
+            table.add_column(Text(lines[0][0]), overflow="fold", min_width=first)
+            for index in columns:
+                table.add_column(Text(lines[0][index]), justify="right", no_wrap=True)
+            for line in lines[1:]:
+                table.add_row(*(Text(line[index]) for index in (0, *columns)))
+            console.print(table)
+        for note in grid.all_notes:
             console.print(Text(note))
         console.print()
 
 
-def _parts(grid: Grid, width: int) -> list[list[int]]:
-    """The columns to stand side by side, so that each part has room for column 0."""
-    lines = (grid.header, *grid.rows)
-    widths = [
-        max(cell_len(t) for c in column for t in c.split("\n"))
-        for column in zip(*lines, strict=True)
-    ]
-    room = left = width - min(widths[0], LABEL_WIDTH)
-    parts = [[0]]
-    for index, needed in enumerate(widths[1:], start=1):
-        if needed + 1 > left and len(parts[-1]) > 1:
-            parts.append([0])
-            left = room
+def _label_width(labels: Sequence[str], width: int) -> int:
+    """What column 0 needs so that no word breaks, at most half of the terminal."""
+    longest = max(cell_len(word) for label in labels for word in label.split())
+    return min(max(longest, 12), max(map(cell_len, labels)), width // 2)
+
+
+def _parts(lines: Sequence[Sequence[str]], first: int, width: int) -> list[list[int]]:
+    """The columns to stand side by side, after column 0 of width `first`."""
+    parts: list[list[int]] = [[]]
+    left = width - first
+    for index in range(1, len(lines[0])):
+        needed = 1 + max(cell_len(t) for line in lines for t in line[index].split("\n"))
+        if needed > left and parts[-1]:
+            parts.append([])
+            left = width - first
         parts[-1].append(index)
-        left -= needed + 1
+        left -= needed
     return parts
 
 
-def _table(grid: Grid, columns: Sequence[int]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
-    for index in columns:
-        table.add_column(
-            Text(grid.header[index]),
-            justify="right" if index else "left",
-            no_wrap=index > 0,
-            overflow="fold",
-        )
-    for row in grid.rows:
-        table.add_row(*(Text(row[index]) for index in columns))
-    return table
-
-
 def markdown(grid: Grid) -> str:
-    """The grid as a pipe table with padded cells, its notes below, without its title."""
-    lines = [[_markdown_cell(cell) for cell in line] for line in (grid.header, *grid.rows)]
-    widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * (width - 1) + ":" if index else "-" * width for index, width in enumerate(widths)]
-    padded = [
-        [
-            cell.rjust(width) if index else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in lines
+    """The grid as a pipe table, its notes below, without its title."""
+    lines = [
+        [cell.replace("\n", " ").replace("|", "\\|") for cell in line]
+        for line in (grid.header, *grid.texts())
     ]
-    table = [f"| {' | '.join(line)} |" for line in (padded[0], rule, *padded[1:])]
-    notes = [text for note in grid.notes for text in ("", note)]
-    return "\n".join([*table, *notes]) + "\n"
+    table = tabulate(
+        lines[1:],
+        lines[0],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left"] + ["right"] * (len(grid.header) - 1),
+    )
+    return "\n\n".join([table, *grid.all_notes]) + "\n"
 
 
-def _markdown_cell(cell: str) -> str:
-    return cell.replace("\n", " ").replace("|", "\\|").strip()
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        "†": r"\textdagger{}",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+    }
+)
 
 
 def latex(grid: Grid) -> str:
     """The grid as a `table` with booktabs rules."""
-    header, *rows = [
-        " & ".join(map(_latex_cell, line)) + r" \\" for line in (grid.header, *grid.rows)
-    ]
+    lines = [" & ".join(map(_latex_cell, line)) + r" \\" for line in (grid.header, *grid.rows)]
+    caption = " ".join([grid.title + ".", *grid.all_notes]).translate(_LATEX)
     return "\n".join(
         [
             r"\begin{table}",
             r"  \centering",
-            rf"  \caption{{{latex_escape(' '.join([grid.title + '.', *grid.notes]))}}}",
+            rf"  \caption{{{caption}}}",
             rf"  \begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}",
             r"    \toprule",
-            f"    {header}",
+            f"    {lines[0]}",
             r"    \midrule",
-            *(f"    {row}" for row in rows),
+            *(f"    {line}" for line in lines[1:]),
             r"    \bottomrule",
             r"  \end{tabular}",
             r"\end{table}",
@@ -134,119 +251,37 @@ def latex(grid: Grid) -> str:
     )
 
 
-def _latex_cell(cell: str) -> str:
-    cell = cell.replace("\n", " ").strip()
+def _latex_cell(cell: Cell) -> str:
+    shown = text(cell).replace("\n", " ").strip().translate(_LATEX)
     # In text mode a minus sign would be set as a hyphen.
-    if re.fullmatch(r"[+-]\d[\d.]*", cell):
-        return f"${cell}$"
-    return latex_escape(cell)
+    return f"${shown}$" if isinstance(cell, Number) and shown[0] in "+-" else shown
 
 
-_LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "†": r"\textdagger{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
-
-
-def latex_escape(text: str) -> str:
-    """`text` with every character escaped that LaTeX would act upon."""
-    return "".join(_LATEX_SPECIAL.get(character, character) for character in text)
-
-
-_NUMBER = re.compile(r"[\[+-]*\d|-?$")
-"""How a cell of numbers begins; "-" and nothing stand for a missing one."""
-
-
-def html(grid: Grid) -> str:
-    """The grid as a <figure> with its title, the table in a scrolling box, and its notes.
-
-    Cells of columns of numbers have the class "number"; every text is escaped.
-    """
-    title = escape(grid.title)
-    cells = [[cell.strip() for cell in row] for row in grid.rows]
-    columns = list(zip(*cells, strict=True)) or [()] * len(grid.header)
-    numeric = [i > 0 and all(map(_NUMBER.match, column)) for i, column in enumerate(columns)]
-    widths = [max((len(c.partition("±")[2]) for c in column), default=0) for column in columns]
-    head = _html_cells(grid.header, numeric, ["th"] * len(numeric), "col", [0] * len(numeric))
-    tags = ["th", *["td"] * (len(numeric) - 1)]
-    body = [f"<tr>{_html_cells(row, numeric, tags, 'row', widths)}</tr>" for row in cells]
-    return "\n".join(
-        [
-            '<figure class="grid">',
-            f"<figcaption>{title}</figcaption>",
-            f'<div class="scroll" role="region" aria-label="{title}" tabindex="0"><table>',
-            f"<thead><tr>{head}</tr></thead>",
-            "<tbody>",
-            *body,
-            "</tbody>",
-            "</table></div>",
-            *(f"<p>{escape(note)}</p>" for note in grid.notes),
-            "</figure>",
-            "",
-        ]
-    )
-
-
-def _html_cells(
-    cells: Sequence[str],
-    numeric: Sequence[bool],
-    tags: Sequence[str],
-    scope: str,
-    widths: Sequence[int],
-) -> str:
-    """The cells of one line; `widths` are the characters to keep free for what follows a ±."""
-    parts = []
-    for cell, is_number, tag, width in zip(cells, numeric, tags, widths, strict=True):
-        attributes = f' scope="{scope}"' if tag == "th" else ""
-        attributes += ' class="number"' if is_number else ""
-        text = escape(cell.strip()).replace("\n", "<br>")
-        if width:  # so that the numbers before it stand below each other
-            mean, sign, half = text.partition("±")
-            text = f'{mean}<span class="half" style="width: {width + 1}ch">{sign}{half}</span>'
-        parts.append(f"<{tag}{attributes}>{text}</{tag}>")
-    return "".join(parts)
-
-
-_STYLE = """\
-:root { color-scheme: light dark; }
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 75rem; margin: 0 auto; padding: 1rem; }
-figure { margin: 0 0 2.5rem; }
-figcaption { font-weight: 600; margin-bottom: 0.5rem; }
-figure p { font-size: 0.875rem; margin: 0.5rem 0 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.2rem 0.6rem; text-align: left; vertical-align: bottom; white-space: nowrap; }
-th[scope="row"] { font-weight: 400; }
-thead tr { border-bottom: 1px solid; }
-tbody tr { border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent); }
-.number { text-align: right; }
-.half { display: inline-block; text-align: left; }"""
-
-
-def html_page(grids: Iterable[Grid]) -> str:
+def html_page(grids: Sequence[Grid]) -> str:
     """The grids as a page that stands alone: nothing in it is fetched from elsewhere."""
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            "<title>DeFINE, reproduced</title>",
-            f"<style>\n{_STYLE}\n</style>",
-            "</head>",
-            "<body>",
-            "<h1>DeFINE, reproduced</h1>",
-            *map(html, grids),
-            "</body>",
-            "</html>",
-            "",
-        ]
+    return template("grids.html.j2").render(grids=grids)
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("define.report"),
+        autoescape=select_autoescape(["html.j2"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
     )
+    environment.filters |= {"text": text, "tail": tail, "markdown": markdown, "zip": zip}
+    environment.tests["number"] = lambda cell: cell is None or isinstance(cell, (int, Number))
+    return environment
+
+
+def template(name: str) -> Any:
+    """A template of this package; jinja2 is imported on use."""
+    return _environment().get_template(name)
 
 
 def _terminal(grids: Sequence[Grid]) -> str:
@@ -255,18 +290,10 @@ def _terminal(grids: Sequence[Grid]) -> str:
     return stream.getvalue()
 
 
-def _markdown_sections(grids: Sequence[Grid]) -> str:
-    return "\n".join(f"### {grid.title}\n\n{markdown(grid)}" for grid in grids)
-
-
-def _latex_tables(grids: Sequence[Grid]) -> str:
-    return "\n".join(map(latex, grids))
-
-
 FORMATS: dict[str, Callable[[Sequence[Grid]], str]] = {
     "terminal": _terminal,
-    "markdown": _markdown_sections,
-    "latex": _latex_tables,
+    "markdown": lambda grids: "\n".join(f"### {g.title}\n\n{markdown(g)}" for g in grids),
+    "latex": lambda grids: "\n".join(map(latex, grids)),
     "html": html_page,
 }
 """Format -> function that turns grids into one text, ending in a line break."""

@@ -1,4 +1,4 @@
-"""How figures look, and how they become files; matplotlib is imported on use."""
+"""How figures look, and how they become files or part of a page; matplotlib is imported on use."""
 
 import io
 import re
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 from define.errors import InputError
 from define.files import atomic_write
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, safe for colour-blind readers; their yellow is too pale on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 GRID_COLOUR = "#dddddd"
 WIDTH = 6.4
-"""Inches of a figure that stands alone."""
+"""Inches of a figure in a file."""
 PAGE_WIDTH = 4.2
 """Inches of a figure of the page: narrow, so that its text can be read on a phone."""
 LOG_RATIO = 3.0
@@ -38,6 +37,8 @@ STYLE = {
     # Without a fixed salt the identifiers in an SVG file are random.
     "svg.hashsalt": "define",
 }
+_METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+"""Without these matplotlib writes the time and its own version into the file."""
 
 
 @contextmanager
@@ -95,33 +96,30 @@ def save(figure: "Figure", path: str | Path) -> None:
     Raises:
         InputError: the file name ends in neither.
     """
+    path = Path(path)
+    if path.suffix not in _METADATA:
+        raise InputError(f"{str(path)!r} is no plot file; let the name end in .png or .svg")
+    with atomic_write(path, "wb") as stream:
+        stream.write(_drawn(figure, path.suffix, {}))
+
+
+def _drawn(figure: "Figure", suffix: str, style: dict[str, str], **options: Any) -> bytes:
     import matplotlib
 
-    path = Path(path)
-    # matplotlib would otherwise write the time and its own version into the file.
-    metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    if path.suffix not in metadata:
-        raise InputError(f"{str(path)!r} is no plot file; let the name end in .png or .svg")
     content = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(content, format=path.suffix[1:], dpi=150, metadata=metadata[path.suffix])
-    with atomic_write(path, "wb") as stream:
-        stream.write(content.getvalue())
+    metadata = _METADATA[suffix]
+    with matplotlib.rc_context(STYLE | style):
+        figure.savefig(content, format=suffix[1:], dpi=150, metadata=metadata, **options)
+    return content.getvalue()
 
 
-_SERIES = {colour.lower(): f"var(--series-{n})" for n, colour in enumerate(COLOURS[:-1], start=1)}
 _PAGE_COLOURS = {
-    **_SERIES,
+    **{colour: f"var(--series-{n})" for n, colour in enumerate(COLOURS[:-1], start=1)},
     "#000000": "currentColor",
     "#ffffff": "var(--surface)",
     GRID_COLOUR: "var(--rule)",
 }
 """Colour of a figure -> what stands for it on a page, which has a light and a dark palette."""
-_NAMESPACE = re.compile(r"\{.*\}")
-_REFERENCE = re.compile(r"#([\w.-]+)(?=\)|$)")
-_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-_DRAWN = ("clip-path", "d", "fill", "height", "href", "id", "points", "style", "transform")
-_KEPT = frozenset((*_DRAWN, "width", "x", "y"))
 
 
 def inline_svg(figure: "Figure", name: str, description: str) -> str:
@@ -133,63 +131,23 @@ def inline_svg(figure: "Figure", name: str, description: str) -> str:
 
     Args:
         name: unique in the page, a word; the figure's identifiers begin with it.
-        description: what a reader who cannot see the figure is told.
+        description: for a reader who cannot see the figure.
     """
-    import matplotlib
+    from xml.sax.saxutils import quoteattr
 
-    content = io.BytesIO()
-    with matplotlib.rc_context({**STYLE, "svg.fonttype": "none"}):
-        figure.savefig(
-            content, format="svg", metadata={"Date": None, "Creator": None}, transparent=True
-        )
-    root = ElementTree.fromstring(content.getvalue())
-    *_, width, height = root.attrib["viewBox"].split()
-    for parent in list(root.iter()):
-        for child in list(parent):
-            # A <style> inside would hold for the whole page.
-            if _NAMESPACE.sub("", child.tag) in ("metadata", "style"):
-                parent.remove(child)
-    referred = {found for node in root.iter() for found in _references(node)}
-    for node in root.iter():
-        node.tag = _NAMESPACE.sub("", node.tag)
-        node.text, node.tail = (node.text or "").strip() or None, None
-        attributes = {_NAMESPACE.sub("", key): value for key, value in node.attrib.items()}
-        if attributes.get("id") not in referred:
-            attributes.pop("id", None)
-        node.attrib.clear()
-        for key, value in attributes.items():
-            if key in _KEPT:
-                node.set(key, f"{name}-{value}" if key == "id" else _for_page(key, value, name))
-    _drop_empty(root)
-    root.attrib.clear()
-    root.attrib.update(
-        {"class": "plot", "role": "img", "viewBox": f"0 0 {width} {height}"}
-        | {"aria-label": description}
-    )
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def _references(node: ElementTree.Element) -> list[str]:
-    """The identifiers that the node's attributes refer to."""
-    values = (value for key, value in node.attrib.items() if key != "style")
-    return [found for value in values for found in _REFERENCE.findall(value)]
-
-
-def _for_page(key: str, value: str, name: str) -> str:
-    if key == "style":
-        declarations = dict(part.split(": ", 1) for part in value.split("; ") if ": " in part)
-        declarations.pop("font-family", None)
-        return "; ".join(
-            f"{property}: {_PAGE_COLOURS.get(text, text)}"
-            for property, text in declarations.items()
-        )
-    if key in ("href", "clip-path"):
-        return _REFERENCE.sub(rf"#{name}-\1", value)
-    return " ".join(_LONG_NUMBER.sub(lambda number: f"{float(number[0]):.2f}", value).split())
-
-
-def _drop_empty(node: ElementTree.Element) -> None:
-    for child in list(node):
-        _drop_empty(child)
-        if child.tag in ("g", "defs") and not len(child):
-            node.remove(child)
+    text = _drawn(figure, ".svg", {"svg.fonttype": "none"}, transparent=True).decode()
+    box = re.search(r'viewBox="[^"]*"', text)[0]
+    text = text[text.index("<g id=") : text.rindex("</svg>")]
+    used = set(re.findall(r'(?:href="|url\()#([\w.-]+)', text))
+    for pattern, replacement in (
+        (r"font-family: [^;\"]*;? ?", ""),
+        (r"#[0-9a-f]{6}", lambda found: _PAGE_COLOURS.get(found[0], found[0])),
+        (r"\s+", " "),
+        (r"(\.\d\d)\d+", r"\1"),
+        (r' id="([\w.-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else ""),
+        (r'(?:xlink:)?href="#', f'href="#{name}-'),
+        (r"url\(#", f"url(#{name}-"),
+        (r"<!--.*?-->| (?=<)", ""),
+    ):
+        text = re.sub(pattern, replacement, text)
+    return f'<svg class="plot" role="img" {box} aria-label={quoteattr(description)}>{text}</svg>'

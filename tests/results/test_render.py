@@ -6,12 +6,12 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from define.report.render import FORMATS, millions, number, signed, statistics
 
 from define.analysis.compare import compare
 from define.analysis.stats import Statistic
 from define.report.grid import FORMATS as FORMATS_OF_GRIDS
 from define.report.grid import Grid, html, html_page, latex, latex_escape, markdown
-from define.report.render import FORMATS, millions, number, signed, statistics
 from define.runs import records
 
 TERMINAL = """\
