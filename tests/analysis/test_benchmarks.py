@@ -6,6 +6,7 @@ import pytest
 
 from define.analysis import benchmarks
 from define.errors import InputError
+from define.report import performance
 
 
 @pytest.fixture
@@ -66,8 +67,8 @@ def test_ratios_are_round_by_round():
 
 
 def test_a_table_shows_medians_ratios_and_spread(record):
-    grid, _ = benchmarks.grids(record)
-    assert grid.rows == [
+    grid, _ = performance.grids(record)
+    assert grid.texts() == [
         ["base", "20.00", "15.00 to 25.00", "1.000", "-", "2,000"],
         # Ratios 2, 2.5 and 3; 40 tokens in 50 ms.
         ["slow", "50.00", "35.00 to 70.00", "2.500", "2.250 to 2.750", "800"],
@@ -79,7 +80,7 @@ def test_rows_of_the_papers_size_stand_beside_its_times(record):
     group["values"] = {"lstm_r1": [4.0], "lstm_r2": [2.0]}
     for scale, last in (("paper", ["1150", "297"]), ("mini", ["-", "0.500 to 0.500"])):
         record["groups"] = [group | {"scale": scale}]
-        rows = benchmarks.grids(record)[0].rows
+        rows = performance.grids(record)[0].texts()
         assert [row[0] for row in rows] == ["R1", "R2"] and [row[-1] for row in rows] == last
 
 
@@ -91,7 +92,7 @@ def test_a_load_above_the_bound_is_said(start, end, is_busy, record):
     load = {"start": [start, 0, 0], "end": [end, 0, 0]}
     record["busy"] = benchmarks.busy(load, threads=2)
     assert (record["busy"] is not None) == is_busy
-    assert all(bool(grid.notes) == is_busy for grid in benchmarks.grids(record))
+    assert all(bool(grid.notes) == is_busy for grid in performance.grids(record))
 
 
 @pytest.mark.parametrize(
@@ -116,21 +117,16 @@ def test_a_faulty_record_is_refused(tmp_path, record, field, value, sentence):
 
 def test_the_page_is_made_again_from_the_records_alone(tmp_path, record):
     with pytest.raises(InputError, match="there is no record in .*; write one with `define bench"):
-        benchmarks.write_page(tmp_path)
+        performance.write_page(tmp_path)
     (tmp_path / "before.json").write_text(json.dumps(record))
     (tmp_path / "after.json").write_text(json.dumps(record | {"busy": "The machine was busy."}))
     (tmp_path / "notes.md").write_text("Kept: a remedy.\n")
-    benchmarks.write_page(tmp_path)
+    performance.write_page(tmp_path)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     text = files["README.md"].decode()
     assert text.index("Kept: a remedy.") < text.index("## after") < text.index("## before")
     assert text.count("**The machine was busy.**") == 1
     assert text.count("2.250 to 2.750") == 2 and "![By N](after_growth_N.png)" in text
     assert {"after_growth_N.svg", "before_growth_N.png"} <= files.keys()
-    benchmarks.write_page(tmp_path)
+    performance.write_page(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
-
-
-def test_a_curve_goes_through_the_medians(record):
-    (line,) = benchmarks.curve_figure(record["groups"][1]).axes[0].lines
-    assert [list(data) for data in line.get_data()] == [[10, 1000], [2, 5]]

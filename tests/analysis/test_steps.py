@@ -1,4 +1,4 @@
-"""Paper-scale steps: refused where they contradict themselves, shown beside the paper's times."""
+"""Paper-scale steps: refused where they contradict themselves, ordered like the paper's rows."""
 
 import json
 
@@ -74,7 +74,7 @@ def test_every_field_is_required(tmp_path, make_step):
 
 
 def test_without_a_folder_there_are_none(tmp_path):
-    assert steps.read_steps(tmp_path / "none", "1a") == [] and steps.chapter([]) == []
+    assert steps.read_steps(tmp_path / "none", "1a") == []
 
 
 def test_steps_follow_the_papers_rows(tmp_path, make_step):
@@ -93,50 +93,3 @@ def test_steps_of_another_table_and_two_of_one_row_are_refused(tmp_path, make_st
     _write(tmp_path, make_step(), "again")
     with pytest.raises(InputError, match="are steps of row 'lstm_r2' with as many tokens"):
         steps.read_steps(tmp_path, "1a")
-
-
-def _cells(text):
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-def test_ratios_are_between_as_many_tokens(tmp_path, make_step):
-    _write(tmp_path, make_step("lstm_r1", streams=5, ms_per_update=(2000.0,) * 3))
-    _write(tmp_path, make_step("lstm_r2"))
-    _write(tmp_path, make_step("lstm_r3", ms_per_update=(1500.0, 1500.0, 1600.0)))
-    _write(tmp_path, make_step("lstm_wide", streams=60, ms_per_update=(4000.0,) * 3))
-    blocks = steps.chapter(steps.read_steps(tmp_path, "1a"))
-    assert blocks[0] == "## One paper-scale step"
-    text = "\n".join(blocks)
-    assert _cells(text) == [
-        ["R1", "700 of 8,400", "2,000.0", "1.00", "1150", "1.00", "R1", "3.50", "8.125"],
-        ["R2", "2,800 of 8,400", "1,000.0", "1.00", "297", "1.00", "R2", "3.50", "8.125"],
-        # 1500 / 1000 and 298 / 297.
-        ["R3", "2,800 of 8,400", "1,500.0", "1.50", "298", "1.00", "R2", "3.50", "8.125"],
-        # A control has no number of the paper's.
-        ["lstm_wide", "8,400 of 8,400", "4,000.0", "1.00", "-", "-", "lstm_wide", "3.50", "8.125"],
-    ]
-    assert "The paper's batch was cut: R1, R2, R3." in text
-    assert "R1: the paper measured it on two GPUs." in text
-    assert "zipf, 267,735 types" in text and "3 after 1 of warm-up" in text
-    assert "* device: cpu; threads: 2" in text and "torch 2.13.0" in text
-
-
-def test_devices_are_never_compared(tmp_path, make_step):
-    _write(tmp_path / "cpu", make_step("lstm_r2"))
-    _write(tmp_path / "gpu", make_step("lstm_r3", device="H100", ms_per_update=(50.0,) * 3))
-    text = "\n".join(steps.chapter(steps.read_steps(tmp_path, "1a")))
-    gpu, cpu = text.split("### cpu")
-    assert [(row[0], row[3], row[6]) for row in _cells(gpu)] == [("R3", "1.00", "R3")]
-    assert [row[0] for row in _cells(cpu)] == ["R2"]
-
-
-def test_a_translation_has_no_time_of_the_papers(tmp_path, make_batch_step):
-    _write(tmp_path, make_batch_step())
-    _write(tmp_path, make_batch_step("transformer_define", ms_per_update=(1250.0,) * 3))
-    text = "\n".join(steps.chapter(steps.read_steps(tmp_path, "3")))
-    tokens, last = "4,096 of 32,768", ["Transformer", "3.50", "8.125"]
-    assert _cells(text) == [
-        ["Transformer", tokens, "1,000.0", "1.00", *last],
-        ["Transformer + DeFINE", tokens, "1,250.0", "1.25", *last],
-    ]

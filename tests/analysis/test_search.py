@@ -2,8 +2,9 @@
 
 import pytest
 
-from define.analysis.search import read_search, search_grid
+from define.analysis.search import read_search
 from define.errors import InputError
+from define.report import details
 
 
 def _config(lr, seed=1, **model):
@@ -19,11 +20,11 @@ def test_settings_are_what_differs_and_the_lowest_mean_of_each_row_is_marked(tmp
         config = _config(0.002, unit_norm=norm)
         put(tmp_path / norm, row="awd_lstm_define", curve=(ppl,), config=config)
     put(tmp_path / "running", seed=3, status="running", config=_config(0.5, 3, N=3))
-    grid = search_grid(read_search(tmp_path), {"awd_lstm": "AWD-LSTM"})
+    grid = details.search(read_search(tmp_path), {"awd_lstm": "AWD-LSTM"})
     assert grid.header == [
         "row", "optimization.lr", "model.unit_norm", "seeds", "valid ppl", "of its row",
     ]  # fmt: skip
-    assert grid.rows == [
+    assert grid.texts() == [
         ["AWD-LSTM", "0.004", "-", "1, 2", "125.00±63.53", ""],
         ["AWD-LSTM", "0.01", "-", "1, 2", "124.00±12.71", "lowest"],
         ["awd_lstm_define", "0.002", "layer", "1", "140.00", "lowest"],
@@ -41,7 +42,7 @@ def test_trials_that_were_cut_short_say_where_and_are_never_the_lowest(tmp_path,
     assert [(t.seed, t.valid_ppl) for t in trials if t.row == "awd_lstm"] == [
         (1, 123.0), (4, 8.0), (1, 90.0), (2, 92.0), (3, None),
     ]  # fmt: skip
-    cells = [row[:3] + row[-1:] for row in search_grid(trials, {}).rows]
+    cells = [row[:3] + row[-1:] for row in details.search(trials, {}).texts()]
     assert cells == [
         ["awd_lstm", "0.004", "1", "lowest"],
         ["awd_lstm", "0.004", "4", "interrupted at update 1320"],
@@ -49,7 +50,7 @@ def test_trials_that_were_cut_short_say_where_and_are_never_the_lowest(tmp_path,
         ["awd_lstm", "0.01", "3", "failed before its first validation"],
         ["awd_lstm_wide", "0.01", "1", "pruned at update 1980"],
     ]
-    perplexities = [row[3].split("±")[0].strip() for row in search_grid(trials, {}).rows]
+    perplexities = [row[3].split("±")[0].strip() for row in details.search(trials, {}).texts()]
     assert perplexities == ["123.00", "8.00", "91.00", "-", "120.00"]
 
 
@@ -59,9 +60,9 @@ def test_a_budget_is_shown_where_rows_have_different_ones(tmp_path, put):
         config["optimization"]["max_update"] = updates
         config["optimization"]["max_epoch"] = 3
         put(tmp_path / row, row=row, curve=(130.0,), config=config)
-    grid = search_grid(read_search(tmp_path), {})
+    grid = details.search(read_search(tmp_path), {})
     assert grid.header[1:3] == ["optimization.lr", "optimization.max_update"]
-    assert [row[:3] for row in grid.rows] == [
+    assert [row[:3] for row in grid.texts()] == [
         ["awd_lstm", "0.01", "1000"],
         ["awd_lstm_define", "0.01", "500"],
     ]
@@ -82,9 +83,9 @@ def test_trials_of_another_budget_are_not_compared(tmp_path, put):
         config = _config(lr)
         config["optimization"]["max_update"] = updates
         put(tmp_path / f"{updates}_{lr}", curve=(ppl,), config=config | {"tensorboard": lr > 0.1})
-    grid = search_grid(read_search(tmp_path), {})
+    grid = details.search(read_search(tmp_path), {})
     assert grid.header[-1] == "of its row and budget"
-    assert {(row[1], row[2]) for row in grid.rows if row[-1] == "lowest"} == {
+    assert {(row[1], row[2]) for row in grid.texts() if row[-1] == "lowest"} == {
         ("0.2", "500"),
         ("0.1", "1000"),
     }

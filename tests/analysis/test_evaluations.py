@@ -1,4 +1,4 @@
-"""Further evaluations: refused where they contradict themselves, shown beside their runs."""
+"""Further evaluations: refused where they contradict themselves."""
 
 import json
 
@@ -6,7 +6,6 @@ import pytest
 
 from define.analysis import evaluations
 from define.errors import InputError
-from define.runs import records
 
 
 def _write(folder, evaluation, name="a"):
@@ -57,28 +56,3 @@ def test_another_tables_evaluation_is_refused(tmp_path, make_evaluation):
     with pytest.raises(InputError, match="is an evaluation of table '1b', not of '1a'"):
         evaluations.read_evaluations(tmp_path, "1a")
     assert evaluations.read_evaluations(tmp_path / "none", "1a") == []
-
-
-def test_chapter_shows_the_run_without_and_with_what_was_added(tmp_path, put, make_evaluation):
-    put(tmp_path, table="1a", row="lstm_r2", data="wikitext-2", curve=(99.0,), test_ppl=97.0)
-    # The same row on another corpus is another run.
-    put(tmp_path / "b", table="1a", row="lstm_r2", data="ptb", curve=(55.0,), test_ppl=56.0)
-    _write(tmp_path / "evaluations", make_evaluation())
-    other = make_evaluation("lstm_define_cache", ppl=80.0)
-    other["run"]["row"] = "lstm_r5"
-    other["protocol"] = {"window": 500}
-    _write(tmp_path / "evaluations", other, "b")
-    found = evaluations.read_evaluations(tmp_path / "evaluations", "1b")
-    text = "\n".join(evaluations.chapter(found, records.find([tmp_path])))
-    cells = [[c.strip() for c in x.strip("|").split("|")] for x in text.splitlines()]
-    label = "Grave et al. 2017b, LSTM + neural cache"
-    assert [
-        label, "1a/lstm_r2", "mini", "wikitext-2", "1", "99.00", "90.00", "97.00", "85.00", "1.64",
-    ] in cells  # fmt: skip
-    assert [
-        "lstm_define_cache", "1a/lstm_r5", "mini", "wikitext-2", "1", "-", "80.00", "-", "75.00",
-        "-",
-    ] in cells  # fmt: skip
-    assert f"* {label}: window 2000, theta 0.3, lambda 0.1; chosen by: validation." in text
-    assert "* lstm_define_cache: window 500." in text
-    assert evaluations.chapter([], []) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from define.analysis.compare import compare, headline_metric, metrics, of_table, sections
+from define.analysis.compare import compare, metrics, of_table, sections
 from define.analysis.stats import Statistic
 from define.errors import InputError
 from define.runs import records
@@ -44,12 +44,6 @@ def test_rows_keep_the_papers_order_and_controls_follow(mini_runs):
     control = rows[-1]
     assert control.kind == "control" and control.published == {} and control.difference == {}
     assert control.ours["valid_ppl"].n == 2
-
-
-def test_one_seed_has_no_deviation(tmp_path, put):
-    put(tmp_path, curve=(120.0,), test_ppl=116.0)
-    row = _rows(tmp_path)["mini", "ptb", "awd_lstm"]
-    assert row.ours["test_ppl"] == Statistic(116.0, None, 1)
 
 
 @pytest.mark.parametrize(
@@ -142,11 +136,6 @@ def test_metrics_are_the_papers_then_those_of_our_sets(tmp_path, translation_run
     assert metrics(compare("1c", records.find([tmp_path / "lm"]))) == ["valid_ppl", "test_ppl"]
 
 
-def test_the_metric_of_the_papers_test_set():
-    names = {"1a": "test_ppl", "1b": "test_ppl", "2": "test_ppl", "3": "newstest2017_bleu"}
-    assert {name: headline_metric(name) for name in names} == names
-
-
 def test_bleu_over_the_seeds_is_that_of_the_headline_translation(translation_runs):
     row = _rows(translation_runs, "3")["mini", "multi30k", "transformer_define"]
     # 33.5, 34.5 and 34.4 on val.
@@ -214,3 +203,22 @@ def test_seeds_scored_in_different_ways_are_refused(tmp_path, put):
     put(tmp_path, seed=3, protocols={"sliding_window": ({"batch_size": 1}, 120.0, 116.0)})
     with pytest.raises(InputError, match="different evaluation protocols"):
         _rows(tmp_path)
+
+
+def test_effects_are_differences_from_the_baseline_row(mini_runs):
+    rows = {row.row: row for row in compare("1c", records.find([mini_runs]))}
+    define, wide = rows["awd_lstm_define"], rows["awd_lstm_wide"]
+    assert define.effect == {"valid_ppl": pytest.approx(-3.0), "test_ppl": pytest.approx(-3.0)}
+    assert define.published_effect["test_ppl"] == pytest.approx(54.2 - 58.8)
+    assert wide.effect["valid_ppl"] == pytest.approx(-1.5) and wide.published_effect == {}
+    assert rows["awd_lstm"].effect == {} and rows["awd_lstm_mos"].effect == {}
+
+
+def test_each_transformer_xl_has_the_baseline_of_its_own_n(tmp_path, put):
+    for n, ppl in ((64, 100.0), (128, 90.0)):
+        put(tmp_path, table="2", row=f"txl_{n}", test_ppl=ppl)
+        put(tmp_path, table="2", row=f"txl_{n}_define", test_ppl=ppl - n / 8)
+    rows = {row.row: row for row in compare("2", records.find([tmp_path]))}
+    assert rows["txl_64_define"].effect["test_ppl"] == pytest.approx(-8.0)
+    assert rows["txl_128_define"].effect["test_ppl"] == pytest.approx(-16.0)
+    assert rows["txl_410"].published_effect == {}
