@@ -29,7 +29,7 @@ ALLOWED: dict[str, tuple[set[str] | None, set[str] | None]] = {
         {"torch", "numpy", "tqdm", "sacrebleu", "sacremoses"},
     ),
     "runs": (BASE, {"torch"}),
-    "analysis": ({"runs", "report"} | BASE, {"yaml", "scipy", "matplotlib"}),
+    "analysis": ({"runs"} | BASE, {"yaml", "scipy"}),
     "report": ({"analysis", "runs"} | BASE, {"rich", "tabulate", "matplotlib", "jinja2"}),
     **{
         part: ({"core", "data"} | FAIRSEQ_PARTS | BASE, {"torch", "numpy", "fairseq", "omegaconf"})
@@ -100,6 +100,8 @@ def test_imports_go_one_way(path):
         ("data", "import torch.nn", ["torch.nn"]),
         ("data", "def f():\n    import fairseq", ["fairseq"]),
         ("analysis", "import torch", ["torch"]),
+        ("analysis", "from define.report import grid", ["define.report.grid"]),
+        ("report", "from define.cli import compare", ["define.cli.compare"]),
         ("evaluation", "from define.runs import records", ["define.runs.records"]),
         ("tasks", "from define.train import run", ["define.train.run"]),
         ("train", "from define.cli import main", ["define.cli.main"]),

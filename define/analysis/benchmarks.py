@@ -10,7 +10,7 @@ from define.runs.schema import Nullable, check_shape, require
 
 SCHEMA = 1
 BUSY = 0.5
-"""A machine is busy where it has a larger load average than this, beside the measurement's own."""
+"""A machine is busy where it has a larger load average than this, without the measurement's own."""
 
 _SHAPE = {
     "schema": int,

@@ -1,4 +1,4 @@
-"""The paper's tables, read from `published.yaml` beside this module."""
+"""The paper's tables, read from `published.yaml` in this folder."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -54,7 +54,7 @@ class Number:
     @property
     def tail(self) -> str:
         """The interval."""
-        return "" if self.half is None else f"±{self.half:{self.form}}"
+        return "" if self.half is None else f"±{self.half:{self.form.removeprefix('+')}}"
 
     def __str__(self) -> str:
         return self.head + self.tail

@@ -3,6 +3,7 @@
 Equal records give equal bytes: the page says when the runs were, not when it was made.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,7 +198,7 @@ def _picture(
     section: Section, figure: "Figure", name: str, caption: str, told: Sequence[str]
 ) -> Picture:
     """Args: `told`: the numbers, for a reader who cannot see the figure."""
-    unique = f"{section.anchor}-{name}".replace(".", "_")
+    unique = re.sub(r"[^\w-]", "_", f"{section.anchor}-{name}")
     return Picture(inline_svg(figure, unique, f"{caption} {'; '.join(told)}."), caption)
 
 

@@ -135,12 +135,12 @@ def _result_notes(rows: Sequence[ComparisonRow]) -> list[str]:
 
 
 def _effect_notes(rows: Sequence[ComparisonRow]) -> list[str]:
-    names = {row.row: row.label for row in rows}
+    names = published.our_labels(rows[0].table)
     against = dict.fromkeys(row.baseline for row in rows if row.effect or row.published_effect)
     against.pop(None, None)
     if len(against) == 1:
         return [f"effect: a row's number less that of {names[next(iter(against))]}."]
-    pairs = [f"{row.label} less {names[row.baseline]}" for row in rows if row.published_effect]
+    pairs = [f"{names[row.row]} less {names[row.baseline]}" for row in rows if row.published_effect]
     return [f"effect: {'; '.join(pairs)}."] if pairs else []
 
 

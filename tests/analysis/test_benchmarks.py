@@ -75,7 +75,7 @@ def test_a_table_shows_medians_ratios_and_spread(record):
     ]
 
 
-def test_rows_of_the_papers_size_stand_beside_its_times(record):
+def test_rows_of_the_papers_size_have_its_times(record):
     group = record["groups"][0] | {"table": "1a", "tokens": {}}
     group["values"] = {"lstm_r1": [4.0], "lstm_r2": [2.0]}
     for scale, last in (("paper", ["1150", "297"]), ("mini", ["-", "0.500 to 0.500"])):

@@ -73,8 +73,6 @@ def test_seeds_that_only_one_row_has_do_not_count(runs):
     (pair,) = _answer(found, "mixer_helps", "4b").pairs
     assert pair.difference.seeds == (1, 2)
     assert pair.difference.difference.mean == pytest.approx(-1.25)
-        -1.25
-    )
 
 
 def test_one_seed_never_decides_but_shows_its_number(runs):

@@ -84,7 +84,7 @@ def test_a_table_that_shows_another_tables_run_has_runs(command, put, tmp_path):
 def test_without_runs_the_default_is_table_1c(command):
     captured = command()
     assert "Table 1c, scale paper, data ptb" in captured.out
-    assert captured.out.count("not run") == 6
+    assert "Cited by the paper, not run here" in captured.out
 
 
 def test_json_is_all_that_standard_output_holds(command, mini_runs, tmp_path):

@@ -1,141 +1,190 @@
-"""The chapter on translations: scores, intervals, settings, and what the cache saves."""
+"""Grids behind the results: protocols, translations, speed, steps, evaluations and tests."""
 
-from define.analysis.compare import compare
+import json
+
+import pytest
+
+from define.analysis import evaluations, significance, steps
+from define.analysis.compare import compare, of_table
+from define.analysis.speed import timings
 from define.evaluation import bleu
-from define.report import translations
+from define.report import details, tables
 from define.runs import records, schema
 
 
-def _chapter(folder, scales=None):
-    found = records.find([folder])
-    return "\n\n".join(translations.chapter(compare("3", found, scales), found))
+def _of(table, folder):
+    found = of_table(table, records.find([folder]))
+    return compare(table, found), found
 
 
-def _tables(text):
-    """The cells of each table, its header first."""
-    tables = []
-    for block in text.split("\n\n"):
-        lines = [line for line in block.splitlines() if line.startswith("|")]
-        if lines:
-            del lines[1]
-            tables.append([[c.strip() for c in line.strip("|").split("|")] for line in lines])
-    return tables
+def _write(folder, *values):
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, value in enumerate(values):
+        (folder / f"{index}.json").write_text(json.dumps(value))
 
 
 def test_the_metrics_are_the_scorers():
     assert list(schema.TRANSLATED) == list(bleu.METRICS)
 
 
-def test_each_seed_and_set_has_its_scores_and_interval(translation_runs):
-    text = _chapter(translation_runs)
-    assert text.startswith("## Translation scores\n")
-    assert "### Table 3, scale mini, data multi30k\n" in text
-    header, *rows = _tables(text)[0]
-    assert header == [
-        "row", "seed", "set", "sentences", "BLEU", "95 % interval", "chrF2",
-        "tokenised BLEU, compounds split",
-    ]  # fmt: skip
-    assert len(rows) == 2 * (3 + 3 + 2)
+def test_protocols_have_their_mean_scores_and_settings(tmp_path, put):
+    for seed in (1, 2):
+        ways = {
+            "training_lengths": ({"target": 64}, 120.0 + seed, 116.0),
+            "long_memory": ({"memory": 640}, 118.0 + seed, 115.0),
+        }
+        run = {"row": "txl_64", "seed": seed, "curve": (120.0 + seed,)}
+        put(tmp_path, table="2", **run, protocols=ways)
+    wide = {"training_lengths": ({"target": 128}, 120.0, 116.0)}
+    put(tmp_path, table="2", row="txl_128", protocols=wide)
+    put(tmp_path, table="2", row="txl_256")
+    grid, lines = details.protocols(*_of("2", tmp_path))
+    assert [(row[0], row[1], row[2].value, row[4], row[5]) for row in grid.rows] == [
+        ("Transformer-XL (128)", "training_lengths", 120.0, 1, "headline"),
+        ("Transformer-XL (64)", "training_lengths", 121.5, 2, "headline"),
+        ("Transformer-XL (64)", "long_memory", 119.5, 2, ""),
+    ]
+    assert "`training_lengths` (Transformer-XL (64)): target 64." in lines
+    assert "`long_memory`: memory 640." in lines
+
+
+def test_translations_have_scores_intervals_and_settings(translation_runs):
+    shown = details.translations(*_of("3", translation_runs))
+    assert len(shown["scores"].rows) == 2 * (3 + 3 + 2)
+    row = shown["scores"].rows[7]
     # The interval goes around the mean of the resamples, 0.05 above the score.
-    assert rows[6:8] == [
-        ["Transformer + DeFINE", "1", "val", "1,014", "33.50", "[32.30, 34.80]", "53.50", "35.00"],
-        [
-            "Transformer + DeFINE", "1", "test_2016_flickr", "1,000", "35.00", "[33.80, 36.30]",
-            "55.00", "36.50",
-        ],
-    ]  # fmt: skip
-    assert rows[-1][:3] == ["transformer_linear (control)", "2", "test_2016_flickr"]
-
-
-def test_every_translation_has_its_mean_and_settings(translation_runs):
-    text = _chapter(translation_runs)
-    header, *rows = _tables(text)[1]
-    assert header == ["row", "translation", "val", "test_2016_flickr", "n", ""]
-    assert rows == [
-        ["Transformer", "beam_5", "32.20±1.88", "33.70±1.88", "3", "headline"],
-        ["Transformer + DeFINE", "beam_5", "34.13±1.37", "35.63±1.37", "3", "headline"],
-        ["Transformer + DeFINE", "average_of_5", "34.38±1.37", "35.88±1.37", "3", ""],
-        ["Transformer + DeFINE", "beam_5_uncached", "34.13±1.37", "35.63±1.37", "3", ""],
-        ["transformer_linear (control)", "beam_5", "31.05±6.99", "32.55±6.99", "2", "headline"],
+    assert row[2] == "test_2016_flickr" and row[4].value == 35.0
+    assert (row[5].low, row[5].high) == (pytest.approx(33.8), pytest.approx(36.3))
+    ways = [(row[1], row[3].value, row[-1]) for row in shown["ways"].rows if "DeFINE" in row[0]]
+    assert ways == [
+        ("beam_5", pytest.approx(106.9 / 3), "headline"),
+        ("average_of_5", pytest.approx(106.9 / 3 + 0.25), ""),
+        ("beam_5_uncached", pytest.approx(106.9 / 3), ""),
     ]
-    assert "* `beam_5`: beam 5, length penalty 1.0, cache, average 0.\n" in text
-    assert "* `average_of_5`: beam 5, length penalty 1.0, cache, average 5.\n" in text
-    assert "* `beam_5_uncached`: beam 5, length penalty 1.0, no cache, average 0.\n" in text
+    assert "`average_of_5`: beam 5, length penalty 1.0, cache, average 5." in shown["settings"]
+    assert len(shown["cache"]) == 3
+    assert all("5.0 s" in x and "8.0 s; the hypotheses are identical" in x for x in shown["cache"])
+    assert len(shown["signatures"]) == 3
 
 
-def test_the_cache_is_told_by_comparison(translation_runs):
-    text = _chapter(translation_runs)
-    lines = [line for line in text.splitlines() if "hypotheses are" in line]
-    assert lines == [
-        f"* Transformer + DeFINE, seed {seed}: `beam_5` 5.0 s, `beam_5_uncached` 8.0 s; the "
-        "hypotheses are identical on val, test_2016_flickr."
-        for seed in (1, 2, 3)
-    ]
-
-
-def test_hypotheses_that_differ_without_the_cache_are_told(tmp_path, put):
+def test_only_translations_that_differ_in_the_cache_alone_are_compared(tmp_path, put):
     ways = {
         "beam_5_uncached": ({"beam": 5, "cache": False}, {"val": 30.0, "test_2016_flickr": 31.0}),
         "beam_4": ({"beam": 4, "cache": True}, {"val": 30.0, "test_2016_flickr": 31.0}),
         "beam_5": ({"beam": 5, "cache": True}, {"val": 30.0, "test_2016_flickr": 31.5}),
-        "beam_3_uncached": ({"beam": 3, "cache": False}, {"val": 1.0, "test_2016_flickr": 1.0}),
     }
     put(tmp_path, table="3", row="transformer_define", data="multi30k", translations=ways)
-    lines = [line for line in _chapter(tmp_path).splitlines() if " s; " in line]
-    # Only what differs in nothing but the cache is compared.
-    assert lines == [
-        "* Transformer + DeFINE, seed 1: `beam_5` 5.0 s, `beam_5_uncached` 8.0 s; the hypotheses "
-        "differ on test_2016_flickr."
-    ]
+    (line,) = details.translations(*_of("3", tmp_path))["cache"]
+    assert "`beam_5` 5.0 s" in line and "the hypotheses differ on test_2016_flickr" in line
 
 
-def test_signatures_are_listed_once_and_with_their_runs_where_they_differ(tmp_path, put):
-    corpus = {"table": "3", "data": "multi30k"}
-    ways = {"beam_5": ({"beam": 5}, {"val": 30.0, "test_2016_flickr": 31.0})}
-    put(tmp_path, **corpus, row="transformer", translations=ways)
-    put(tmp_path, **corpus, row="transformer_define", translations=ways)
-    before, listed = _chapter(tmp_path).split("The signatures of these scores:")
-    signature = "nrefs:1|bs:1000|seed:12345|case:mixed|eff:no|tok:{}|smooth:exp|version:2.6.0"
-    assert listed.strip().splitlines() == [
-        f"* BLEU: `{signature.format('13a')}`",
-        f"* chrF2: `{signature.format('chrf')}`",
-        f"* tokenised BLEU, compounds split: `{signature.format('moses-compound-split')}`",
-    ]
-    assert "nrefs" not in before and "BLEU by translation" not in before
-    path = tmp_path / "table_3/transformer/mini/seed_1/record.json"
+def test_a_signature_names_its_runs_where_there_are_several(tmp_path, put):
+    run = {"table": "3", "data": "multi30k", "translations": {"beam_5": ({}, {"val": 30.0})}}
+    put(tmp_path, row="transformer_define", **run)
+    path = put(tmp_path, row="transformer", **run)
     record = records.read_plain(path)
     record["translations"]["beam_5"]["scores"]["val"]["bleu"]["signature"] = "tok:intl"
     records.write(path, record)
-    listed = _chapter(tmp_path).split("The signatures of these scores:")[1].strip().splitlines()
-    assert listed[:2] == [
-        "* BLEU (Transformer on multi30k): `tok:intl`",
-        "* BLEU (Transformer on multi30k, Transformer + DeFINE on multi30k): "
-        f"`{signature.format('13a')}`",
-    ]
-    assert len(listed) == 4
+    lines = details.translations(*_of("3", tmp_path))["signatures"]
+    assert lines[0] == "BLEU (Transformer on multi30k): `tok:intl`" and len(lines) == 4
 
 
-def test_directions_are_sections_of_their_own(translation_runs, put):
-    ways = {"beam_5": ({"beam": 5}, {"val": 30.0, "test_2016_flickr": 31.0})}
-    corpus = {"table": "3", "row": "transformer", "translations": ways}
-    put(translation_runs / "reversed", **corpus, data="multi30k-de-en")
-    put(translation_runs / "smoke", **corpus, data="multi30k", scale="smoke")
-    text = _chapter(translation_runs, ["mini"])
-    titles = [line for line in text.splitlines() if line.startswith("### ")]
-    assert titles == [
-        "### Table 3, scale mini, data multi30k",
-        "### Table 3, scale mini, data multi30k-de-en",
-    ]
-    assert _tables(text)[-1][1:] == [
-        ["Transformer", "1", "val", "1,014", "30.00", "[28.80, 31.30]", "50.00", "31.50"],
-        ["Transformer", "1", "test_2016_flickr", "1,000", "31.00", "[29.80, 32.30]", "51.00",
-         "32.50"],
-    ]  # fmt: skip
-
-
-def test_without_finished_translations_there_is_no_chapter(tmp_path, put):
+def test_without_finished_translations_there_are_none(tmp_path, put):
     put(tmp_path, table="3", row="transformer", data="multi30k")
-    ways = {"beam_5": ({}, {"val": 30.0})}
-    put(tmp_path, table="3", row="transformer_define", status="interrupted", translations=ways)
-    found = records.find([tmp_path])
-    assert translations.chapter(compare("3", found), found) == []
+    assert details.translations(*_of("3", tmp_path)) is None
+
+
+def test_speed_is_compared_on_one_machine_only(everything):
+    rows, found = _of("1c", everything)
+    section = [row for row in rows if row.scale == "mini"]
+    timed = timings(section, [record for record in found if record.scale == "mini"])
+    assert {machine: [row.ms.mean for row in of] for machine, of in timed.items()} == {
+        "NVIDIA H100, 2 threads": [9.5],
+        "cpu, 2 threads": [93.0, 93.0, 93.0],
+    }
+
+
+def test_speed_ratios_are_to_the_first_row_that_the_paper_timed(tmp_path, put):
+    for row, ms in (("lstm_r2", 100.0), ("lstm_r4", 80.0), ("lstm_wide", 210.0)):
+        put(tmp_path, table="1a", row=row, ms_per_update=ms)
+    ((machine, timed),) = timings(*_of("1a", tmp_path)).items()
+    grid = details.speed("1a", machine, timed)
+    found = [(row[3].value, row[4] and row[4].value) for row in grid.rows]
+    assert found == [(1.0, 297), (0.8, 364), (2.1, None)]
+    assert grid.rows[1][5].value == pytest.approx(364 / 297)
+
+
+def test_step_ratios_are_between_as_many_tokens_on_one_device(tmp_path, make_step):
+    _write(
+        tmp_path,
+        make_step("lstm_r1", streams=5, ms_per_update=(2000.0,) * 3),
+        make_step("lstm_r2"),
+        make_step("lstm_r3", ms_per_update=(1500.0, 1500.0, 1600.0)),
+        make_step("lstm_wide", streams=60, ms_per_update=(4000.0,) * 3),
+        make_step("lstm_r4", device="H100", ms_per_update=(50.0,) * 3),
+    )
+    devices = details.by_device(steps.read_steps(tmp_path, "1a"))
+    assert [len(of) for of in devices.values()] == [1, 4]
+    grid = details.steps(devices["cpu"])
+    assert [(row[0], row[3].value, row[6]) for row in grid.rows] == [
+        ("R1", 1.0, "R1"),
+        ("R2", 1.0, "R2"),
+        ("R3", 1.5, "R2"),
+        ("lstm_wide", 1.0, "lstm_wide"),
+    ]
+    assert grid.notes == [
+        "The paper's batch was cut: R1, R2, R3.",
+        "R1: the paper measured it on two GPUs.",
+    ]
+
+
+def test_a_translation_step_has_no_time_of_the_papers(tmp_path, make_batch_step):
+    _write(tmp_path, make_batch_step())
+    assert "ms paper" not in details.steps(steps.read_steps(tmp_path, "3")).header
+
+
+def test_an_evaluation_is_shown_with_its_own_runs_scores(tmp_path, put, make_evaluation):
+    put(tmp_path, table="1a", row="lstm_r2", data="wikitext-2", curve=(99.0,), test_ppl=97.0)
+    # The same row on another corpus is another run.
+    put(tmp_path / "b", table="1a", row="lstm_r2", data="ptb", curve=(55.0,), test_ppl=56.0)
+    other = make_evaluation("lstm_define_cache", ppl=80.0)
+    other["run"]["row"] = "lstm_r5"
+    _write(tmp_path / "evaluations", make_evaluation(), other)
+    found = evaluations.read_evaluations(tmp_path / "evaluations", "1b")
+    own, without = details.evaluations(found, records.find([tmp_path])).rows
+    assert [cell.value for cell in own[5:9]] == [99.0, 90.0, 97.0, 85.0]
+    assert [cell and cell.value for cell in without[5:9]] == [None, 80.0, None, 75.0]
+    assert found[0].settings == "window 2000, theta 0.3, lambda 0.1; chosen by: validation"
+
+
+def test_a_significance_test_names_the_runs_with_its_hypotheses(
+    tmp_path, translation_runs, make_significance
+):
+    rows, found = _of("3", translation_runs)
+    test = make_significance()
+    runs = {(r.row, r.seed): r.translations["beam_5"]["scores"] for r in found}
+    digests = test["hypotheses_sha256"]
+    digests["plain"] = runs["transformer", 2]["test_2016_flickr"]["hypotheses_sha256"]
+    # The hypotheses of another set are not those of this one.
+    digests["linear"] = runs["transformer_linear", 1]["val"]["hypotheses_sha256"]
+    _write(tmp_path / "tests", test)
+    (read,) = significance.read_tests(tmp_path / "tests")
+    grid = details.significance(read, found, details.labels(rows))
+    plain, define, linear = grid.rows[:3]
+    assert plain[1] == "Transformer, mini, multi30k, seed 2, beam_5" and linear[1] is None
+    assert (plain[5], define[5].value, define[6].value) == (None, 2.0, 0.001)
+
+
+def test_a_run_has_its_scores_and_a_link_to_its_record(everything):
+    rows, found = _of("1a", everything)
+    section = [row for row in rows if row.scale == "mini"]
+    grid = tables.runs(section, found, everything.parent / "reports")
+    line = dict(zip(grid.header, grid.rows[1], strict=True))
+    assert (line["row"], line["seed"].value, line["test ppl"].value) == ("R1", 2, 336.0)
+    assert (
+        line["record"].href
+        == "../experiments/table_1a/mini/table_1a/lstm_r1/mini/seed_2/record.json"
+    )
+    assert line["valid tokens scored"] == 73_760
+    unfinished = dict(zip(grid.header, grid.rows[-1], strict=True))
+    assert unfinished["status"] == "running" and unfinished["valid ppl"] is None

@@ -1,14 +1,20 @@
-"""Perplexity against parameters: points, panels, labels that do not collide, equal bytes."""
+"""Figures: what they draw, labels that do not collide, equal bytes."""
 
 import math
+import re
 from itertools import combinations
 
 import pytest
 
-from define.analysis import tradeoff
+from define.analysis import sizes
+from define.analysis.compare import of_table
 from define.errors import InputError
-from define.report import style
+from define.report import figures, style
 from define.runs import records
+
+
+def _tradeoff(table, found, scales=None):
+    return figures.tradeoff(table, sizes.panels(table, found, scales))
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def _drawn(axes):
 
 
 def test_ours_and_the_paper_have_a_panel_each(runs):
-    ours, paper = tradeoff.tradeoff_figure("2", records.find([runs])).axes
+    ours, paper = _tradeoff("2", records.find([runs])).axes
     assert ours.get_title() == "ours: scale mini, data wikitext-2"
     assert paper.get_title() == "the paper: data wikitext-103"
     assert ours.get_ylabel() == paper.get_ylabel() == "test perplexity"
@@ -68,7 +74,7 @@ def test_ours_and_the_paper_have_a_panel_each(runs):
 
 
 def test_bars_go_from_the_lowest_to_the_highest_seed(runs):
-    ours, paper = tradeoff.tradeoff_figure("2", records.find([runs])).axes
+    ours, paper = _tradeoff("2", records.find([runs])).axes
     plain = ours.containers[0]
     (bars,) = plain.lines[2]
     assert [segment[:, 1].tolist() for segment in bars.get_segments()][0] == [
@@ -87,16 +93,8 @@ def test_bars_go_from_the_lowest_to_the_highest_seed(runs):
     ]
 
 
-def test_points_are_named_after_the_n_of_their_own_model(runs):
-    ours, paper = tradeoff.tradeoff_figure("2", records.find([runs])).axes
-    assert sorted(text.get_text() for text in ours.texts) == [
-        "n 100", "n 16", "n 16", "n 32", "n 32", "txl_wide",
-    ]  # fmt: skip
-    assert [text.get_text() for text in paper.texts][:4] == ["n 64", "n 128", "n 256", "n 384"]
-
-
 def test_no_label_covers_another_or_leaves_its_panel(runs):
-    figure = tradeoff.tradeoff_figure("2", records.find([runs]))
+    figure = _tradeoff("2", records.find([runs]))
     figure.draw_without_rendering()
     for axes in figure.axes:
         boxes = [text.get_window_extent() for text in axes.texts]
@@ -114,24 +112,10 @@ def test_labels_of_points_that_all_but_coincide_are_apart(tmp_path, put):
     for index, row in enumerate(rows):
         put(tmp_path, table="1a", row=row, test_ppl=90.0 + 0.001 * index)
     put(tmp_path, table="1a", row="lstm_far", test_ppl=100.0)
-    axes = tradeoff.tradeoff_figure("1a", records.find([tmp_path])).axes[0]
+    axes = _tradeoff("1a", records.find([tmp_path])).axes[0]
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == 6
     assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
-
-
-def test_rows_of_table_1a_are_named_as_in_the_paper(tmp_path, put):
-    put(tmp_path, table="1a", row="lstm_r4", data="wikitext-2", test_ppl=90.0)
-    ours, paper = tradeoff.tradeoff_figure("1a", records.find([tmp_path])).axes
-    assert [text.get_text() for text in ours.texts] == ["R4"]
-    assert list(_drawn(ours)) == ["adaptive input + DeFINE"]
-    assert [text.get_text() for text in paper.texts] == ["R1", "R2", "R3", "R4", "R5"]
-    colour = ours.containers[0].lines[0].get_color()
-    assert (
-        colour
-        == paper.containers[2].lines[0].get_color()
-        != paper.containers[0].lines[0].get_color()
-    )
 
 
 def test_validation_is_drawn_where_a_run_has_no_test_score(tmp_path, put, make_record):
@@ -139,7 +123,7 @@ def test_validation_is_drawn_where_a_run_has_no_test_score(tmp_path, put, make_r
     record = make_record("txl_410", table="2")
     del record["final"]["test"]
     records.write(tmp_path / "record.json", record)
-    ours, paper = tradeoff.tradeoff_figure("2", records.find([tmp_path])).axes
+    ours, paper = _tradeoff("2", records.find([tmp_path])).axes
     assert ours.get_ylabel() == paper.get_ylabel() == "validation perplexity"
     assert _drawn(ours)["Transformer-XL"] == [(1.64, pytest.approx(120.0))]
     # The paper prints no validation perplexity of its 410-dimensional row.
@@ -151,24 +135,14 @@ def test_unfinished_runs_are_left_out_and_sections_apart(tmp_path, put):
     put(tmp_path / "a", table="2", row="txl_128", status="running")
     put(tmp_path / "b", table="2", row="txl_64", scale="smoke", test_ppl=900.0)
     found = records.find([tmp_path])
-    mini, smoke, _ = tradeoff.tradeoff_figure("2", found).axes
+    mini, smoke, _ = _tradeoff("2", found).axes
     assert [math.log(y) for _, y in _drawn(mini)["Transformer-XL"]] == [pytest.approx(math.log(90))]
     assert smoke.get_title() == "ours: scale smoke, data ptb"
-    assert len(tradeoff.tradeoff_figure("2", found, ["smoke"]).axes) == 2
-
-
-def test_a_wide_range_has_logarithmic_axes(tmp_path, make_record):
-    for row, factor in (("txl_64", 1), ("txl_128", 4)):
-        record = make_record(row, table="2", test_ppl=900.0 / factor)
-        record["parameters"] = {p: factor * v for p, v in record["parameters"].items()}
-        records.write(tmp_path / row / "record.json", record)
-    ours, paper = tradeoff.tradeoff_figure("2", records.find([tmp_path])).axes
-    assert (ours.get_xscale(), ours.get_yscale()) == ("log", "log")
-    assert (paper.get_xscale(), paper.get_yscale()) == ("linear", "linear")
+    assert len(_tradeoff("2", found, ["smoke"]).axes) == 2
 
 
 def test_bleu_is_that_of_each_panels_test_set(translation_runs):
-    ours, paper = tradeoff.tradeoff_figure("3", records.find([translation_runs])).axes
+    ours, paper = _tradeoff("3", records.find([translation_runs])).axes
     assert ours.get_title() == "ours: scale mini, data multi30k"
     assert paper.get_title() == "the paper: data wmt14-en-de"
     assert ours.get_ylabel() == "BLEU on test_2016_flickr"
@@ -199,71 +173,111 @@ def test_bleu_is_that_of_each_panels_test_set(translation_runs):
     ]
 
 
-def test_long_labels_of_translation_rows_are_apart_and_inside(translation_runs):
-    figure = tradeoff.tradeoff_figure("3", records.find([translation_runs]))
-    figure.draw_without_rendering()
-    for axes in figure.axes:
-        boxes = [text.get_window_extent() for text in axes.texts]
-        assert len(boxes) >= 3
-        assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
-        for box in boxes:
-            assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
-            assert axes.bbox.y0 <= box.y0 and box.y1 <= axes.bbox.y1
-
-
 def _translated(folder, put, row, scores, data="wmt14-en-de", **values):
     ways = {"beam_5": ({}, scores)}
     put(folder, table="3", row=row, data=data, translations=ways, **values)
 
 
-def test_the_papers_test_set_goes_before_the_last_one(tmp_path, put):
-    # A set within another is translated with it, and may come last.
-    _translated(tmp_path, put, "transformer", {"newstest2017": 21.0, "newstest2014": 20.0})
-    ours, _ = tradeoff.tradeoff_figure("3", records.find([tmp_path])).axes
-    assert ours.get_ylabel() == "BLEU on newstest2017"
-    assert _drawn(ours)["Transformer"] == [(1.64, 21.0)]
-
-
 def test_a_panel_shows_a_set_that_all_its_runs_have(tmp_path, put):
     _translated(tmp_path, put, "transformer", {"val": 20.0, "test_2016_flickr": 21.0}, "multi30k")
     _translated(tmp_path, put, "transformer_define", {"val": 20.5}, "multi30k")
-    ours, _ = tradeoff.tradeoff_figure("3", records.find([tmp_path])).axes
+    ours, _ = _tradeoff("3", records.find([tmp_path])).axes
     assert ours.get_ylabel() == "BLEU on val"
     _translated(tmp_path, put, "transformer_linear", {"test_2016_flickr": 22.0}, "multi30k")
     with pytest.raises(InputError, match="on multi30k have no evaluation set in common"):
-        tradeoff.tradeoff_figure("3", records.find([tmp_path]))
-
-
-def test_bleu_may_be_zero_and_its_axis_is_linear(tmp_path, put):
-    _translated(tmp_path, put, "transformer", {"val": 0.0}, "multi30k")
-    _translated(tmp_path, put, "transformer_define", {"val": 30.0}, "multi30k")
-    figure = tradeoff.tradeoff_figure("3", records.find([tmp_path]))
-    style.save(figure, tmp_path / "a.png")
-    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "linear"]
+        _tradeoff("3", records.find([tmp_path]))
 
 
 def test_runs_without_translations_are_left_out(tmp_path, put):
     put(tmp_path, table="3", row="transformer_linear", data="multi30k")
     found = records.find([tmp_path])
-    assert tradeoff.drawable("3", found) == []
+    assert sizes.drawable("3", found) == []
     with pytest.raises(InputError, match="'3' has no finished run to plot"):
-        tradeoff.tradeoff_figure("3", found)
+        _tradeoff("3", found)
     _translated(tmp_path, put, "transformer", {"val": 20.0}, "multi30k")
     _translated(tmp_path, put, "transformer_define", {"val": 9.0}, "multi30k", status="running")
-    ours, _ = tradeoff.tradeoff_figure("3", records.find([tmp_path])).axes
+    ours, _ = _tradeoff("3", records.find([tmp_path])).axes
     assert list(_drawn(ours)) == ["Transformer"]
-
-
-@pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_equal_records_give_equal_files(runs, tmp_path, suffix):
-    files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
-    for file in files:
-        style.save(tradeoff.tradeoff_figure("2", records.find([runs])), file)
-    assert files[0].read_bytes() == files[1].read_bytes() and files[0].stat().st_size > 10_000
 
 
 def test_tables_without_a_curve_or_a_run_are_refused(mini_runs):
     with pytest.raises(InputError, match="'1c' has no series of sizes"):
-        tradeoff.tradeoff_figure("1c", records.find([mini_runs]))
+        _tradeoff("1c", records.find([mini_runs]))
     with pytest.raises(InputError, match="'2' has no finished run"):
-        tradeoff.tradeoff_figure("2", records.find([mini_runs]))
+        _tradeoff("2", records.find([mini_runs]))
+
+
+def test_validation_shows_a_line_a_band_and_a_mark_per_row(mini_runs):
+    (axes,) = figures.validation("1c", records.find([mini_runs])).axes
+    assert (axes.get_xlabel(), axes.get_title()) == ("epoch", "scale mini, data ptb")
+    assert [text.get_text() for text in axes.get_legend().get_texts()][:2] == [
+        "AWD-LSTM (3 seeds): 122.0 at epoch 3",
+        "AWD-LSTM + DeFINE (3 seeds): 119.0 at epoch 3",
+    ]
+    means, marks = axes.lines[::2], axes.lines[1::2]
+    assert list(means[1].get_ydata()) == pytest.approx([250.0, 140.0, 119.0])
+    assert list(marks[1].get_xdata()) == [3]
+    assert len({line.get_color() for line in means}) == len(axes.collections) == 3
+
+
+def test_a_row_has_one_colour_in_all_panels(tmp_path, put):
+    put(tmp_path / "a", row="awd_lstm", scale="mini")
+    put(tmp_path / "b", row="awd_lstm_define", scale="mini")
+    put(tmp_path / "c", row="awd_lstm_define", scale="smoke", curve=(900.0, 100.0))
+    mini, smoke = figures.validation("1c", records.find([tmp_path])).axes
+    assert smoke.lines[0].get_color() == mini.lines[2].get_color() != mini.lines[0].get_color()
+    assert (mini.get_yscale(), smoke.get_yscale()) == ("linear", "log")
+
+
+def test_depth_and_width_are_those_of_the_runs_own_configs(everything):
+    runs = of_table("5", records.find([everything]))
+    ours = sizes.our_depth_and_width("5", runs)
+    assert ours.metric == "test_ppl" and list(ours.models) == [256, 384, 512]
+    assert [(n, point.mean, point.millions) for n, point in ours.models[384]] == [
+        (3, pytest.approx(365.8), 2.792),
+        (7, pytest.approx(345.8), 4.328),
+        (11, pytest.approx(325.8), 5.864),
+    ]
+    papers = sizes.paper_depth_and_width("5", "test_ppl")
+    assert [(n, p.mean) for n, p in papers.models[2048]] == [(3, 41.37), (7, 37.84), (11, 35.92)]
+    scores, below = figures.depth_and_width(papers).axes
+    assert [container.get_label() for container in scores.containers][0] == "k 1024"
+    assert list(below.lines[0].get_ydata()) == [33.02, 40.73, 49.55]
+    assert sizes.varies_depth_and_width("5") and not sizes.varies_depth_and_width("2")
+    assert sizes.our_depth_and_width("5", [r for r in runs if not r.finished]) is None
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_equal_records_give_equal_files(runs, mini_runs, tmp_path, suffix):
+    for draw in (
+        lambda: _tradeoff("2", records.find([runs])),
+        lambda: figures.validation("1c", records.find([mini_runs])),
+    ):
+        files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+        for file in files:
+            style.save(draw(), file)
+        assert files[0].read_bytes() == files[1].read_bytes()
+        assert files[0].stat().st_size > 10_000
+
+
+def test_no_curve_and_an_unknown_suffix_are_refused(mini_runs, tmp_path):
+    with pytest.raises(InputError, match="'1c' has no validated run to plot"):
+        figures.validation("1c", [])
+    figure = figures.validation("1c", records.find([mini_runs]))
+    with pytest.raises(InputError, match=r"plot.pdf' is no plot file; .* .png or .svg"):
+        style.save(figure, tmp_path / "plot.pdf")
+    assert not (tmp_path / "plot.pdf").exists()
+
+
+def test_inline_svg_takes_the_pages_colours_and_keeps_text(everything):
+    *_, panel = sizes.panels("2", records.find([everything]))
+    svg, again = (
+        style.inline_svg(figures.tradeoff("2", [panel], for_page=True), "a", 'x < "y"')
+        for _ in range(2)
+    )
+    assert svg.startswith('<svg class="plot" role="img" viewBox="0 0 302.4 ') and svg == again
+    assert "x &lt; " in svg and "font-family" not in svg
+    assert not re.search(r"#[0-9a-fA-F]{6}\b", svg)
+    for part in ("currentColor", "var(--series-2)", "var(--rule)", ">test perplexity</text>"):
+        assert part in svg
+    assert all(name.startswith("a-") for name in re.findall(r' id="([^"]+)"', svg))
