@@ -1,8 +1,7 @@
 """What a run was trained with: updates, passes over the text, and learning rates by part."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from define.analysis import environment
 from define.runs.records import RunRecord
@@ -23,10 +22,6 @@ class Budget:
     updates: int
     passes: float
     train_tokens: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The budget as plain JSON values."""
-        return asdict(self)
 
 
 def budget(record: RunRecord) -> Budget:

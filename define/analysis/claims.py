@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from define.analysis import budget, published
@@ -80,19 +80,13 @@ class PairAnswer:
 
     def to_json(self) -> dict[str, Any]:
         """The pair as plain JSON values."""
+        plain = ("first", "second", "verdict", "limit", "reason")
+        found = self.difference.difference
         return {
-            "first": self.first,
-            "second": self.second,
-            "verdict": self.verdict,
-            "limit": self.limit,
-            "reason": self.reason,
+            **{name: getattr(self, name) for name in plain},
             "answer": text(self),
-            "mean": None,
-            "std": None,
-            "n": 0,
-            "low": None,
-            "high": None,
-            **(self.difference.difference.to_json() if self.difference.seeds else {}),
+            **(found.to_json() if found else dict.fromkeys(("mean", "std", "n", "low", "high"))),
+            "n": len(self.difference.seeds),
             "seeds": list(self.difference.seeds),
             "paper_difference": self.paper,
             "margin": self.margin,
@@ -129,20 +123,15 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         """The answer as plain JSON values."""
+        place = ("table", "scale", "data", "metric", "margin")
         return {
             "claim": self.claim.id,
             "question": self.claim.question,
-            "table": self.table,
-            "scale": self.scale,
-            "data": self.data,
-            "metric": self.metric,
-            "margin": self.margin,
+            **{name: getattr(self, name) for name in place},
             "paper": self.claim.paper,
-            "verdict": self.verdict,
-            "limit": self.limit,
-            "reason": self.reason,
+            **{name: getattr(self, name) for name in ("verdict", "limit", "reason")},
             "answer": text(self),
-            "budgets": [each.to_json() for each in self.budgets],
+            "budgets": [asdict(each) for each in self.budgets],
             "trials": dict(self.trials),
             "pairs": [pair.to_json() for pair in self.pairs],
         }

@@ -50,9 +50,9 @@ class Series:
     """
 
     label: str
-    rows: tuple[str, ...]
-    point: str
-    joined: bool
+    rows: Sequence[str]
+    point: str = "label"
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -183,15 +183,7 @@ def caveats(tables: Iterable[str]) -> list[str]:
 
 def series(name: str) -> list[Series]:
     """What a figure of the table connects; none if it has no curve. Raises as `pairs`."""
-    return [
-        Series(
-            label=entry["label"],
-            rows=tuple(entry["rows"]),
-            point=entry.get("point", "label"),
-            joined=entry.get("joined", True),
-        )
-        for entry in _entry(name).get("series", ())
-    ]
+    return [Series(**entry) for entry in _entry(name).get("series", ())]
 
 
 def contradictions(name: str) -> list[str]:

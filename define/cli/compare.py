@@ -11,8 +11,9 @@ from define.analysis.compare import compare, of_table
 from define.errors import InputError
 from define.files import atomic_write
 from define.report import data
+from define.report.answers import claim_grids
 from define.report.grid import FORMATS, Grid, print_terminal
-from define.report.tables import claim_grids, result_grids
+from define.report.tables import result_grids
 from define.runs import records
 
 if TYPE_CHECKING:
@@ -131,9 +132,9 @@ def run(args: argparse.Namespace) -> int:
         _draw(figures.validation(tables[0], found, args.scale), args.plot)
     if args.plot_params:
         from define.analysis.sizes import panels
-        from define.report import figures
+        from define.report.tradeoff import tradeoff
 
-        figure = figures.tradeoff(tables[0], panels(tables[0], found, args.scale))
+        figure = tradeoff(tables[0], panels(tables[0], found, args.scale))
         _draw(figure, args.plot_params)
     if args.report:
         from define.report.readme import write_report

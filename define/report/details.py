@@ -9,19 +9,18 @@ from define.analysis.compare import ComparisonRow, labels, section_runs, setting
 from define.analysis.environment import Environment, distinct
 from define.analysis.evaluations import Evaluation
 from define.analysis.search import BUDGET, SearchTrial
-from define.analysis.significance import Significance
 from define.analysis.speed import Timing
 from define.analysis.stats import summarise
 from define.analysis.steps import StepRecord
-from define.report.grid import Cell, Grid, Interval, Number, mean, num
+from define.report.grid import Cell, Grid, Number, mean, num
 from define.runs.records import RunRecord
-from define.runs.schema import TRANSLATED, sentence
+from define.runs.schema import sentence
 
 Ways = Callable[[RunRecord], Mapping[str, Mapping[str, Any]]]
 """The protocols or the translations of a record: name -> settings and scores."""
 
 
-def _by_way(
+def by_way(
     section: Sequence[ComparisonRow],
     runs: Sequence[RunRecord],
     ways: Ways,
@@ -51,10 +50,10 @@ def settings_list(
         for name, values in settings(ways(record)):
             users = rows.setdefault(f"`{name}`", {}).setdefault(sentence(values), {})
             users[names[record.row]] = None
-    return _variants(rows, "{0}: {1}.", "no settings")
+    return variants(rows, "{0}: {1}.", "no settings")
 
 
-def _variants(found: Mapping[str, Mapping[str, Iterable[str]]], form: str, empty: str) -> list[str]:
+def variants(found: Mapping[str, Mapping[str, Iterable[str]]], form: str, empty: str) -> list[str]:
     """One line per name (0) and text (1); who has the text, where a name has several."""
     return [
         form.format(name + (f" ({', '.join(users)})" if len(texts) > 1 else ""), text or empty)
@@ -78,130 +77,7 @@ def protocols(
         f"{split} ppl": lambda scores, split=split: scores.get(split, {}).get("ppl")
         for split in ("valid", "test")
     }
-    return _by_way(section, runs, of, columns, "protocol"), settings_list(section, runs, of)
-
-
-def translations(
-    section: Sequence[ComparisonRow], found: Sequence[RunRecord]
-) -> dict[str, Any] | None:
-    """Scores, settings, decoding times and signatures of translations; None without any.
-
-    Returns:
-        "scores": a grid of the headline translations; "ways": one of all translations of a row, or
-        None where each has one; "settings", "cache" and "signatures": lines.
-    """
-
-    def of(record: RunRecord) -> Mapping[str, Any]:
-        return record.translations
-
-    runs = [r for r in section_runs(section, found) if r.finished and r.translations]
-    if not runs:
-        return None
-    names = labels(section)
-    sets = dict.fromkeys(s for record in runs for s in record.translation_scores)
-    columns = {
-        s: lambda scores, s=s: scores[s]["bleu"]["score"] if s in scores else None for s in sets
-    }
-    several = any(len(record.translations) > 1 for record in runs)
-    signatures: dict[str, dict[str, dict[str, None]]] = {}
-    for record in runs:
-        for scores in record.translation_scores.values():
-            for metric, name in TRANSLATED.items():
-                users = signatures.setdefault(name, {})
-                user = f"{names[record.row]} on {record.data}"
-                users.setdefault(scores[metric]["signature"], {})[user] = None
-    return {
-        "scores": _score_grid(names, runs),
-        "ways": _by_way(section, runs, of, columns, "translation") if several else None,
-        "settings": settings_list(section, runs, of),
-        "cache": [line for r in runs for line in _cache_lines(names[r.row], r)],
-        "signatures": _variants(signatures, "{0}: `{1}`", ""),
-    }
-
-
-def _score_grid(names: Mapping[str, str], runs: Sequence[RunRecord]) -> Grid:
-    first, *others = TRANSLATED
-    lines = [
-        [
-            names[record.row],
-            num(record.seed, "d"),
-            set_name,
-            scores["sentences"],
-            num(scores[first]["score"]),
-            _interval(scores[first]),
-            *(num(scores[metric]["score"]) for metric in others),
-        ]
-        for record in runs
-        for set_name, scores in record.translation_scores.items()
-    ]
-    header = ["row", "seed", "set", "sentences", TRANSLATED[first], "95 % interval"]
-    return Grid("Translation scores", [*header, *map(TRANSLATED.get, others)], lines)
-
-
-def _interval(score: Mapping[str, float]) -> Interval:
-    """The 95 % interval of a score of sacreBLEU's."""
-    return Interval(score["mean"] - score["half_width"], score["mean"] + score["half_width"])
-
-
-def _cache_lines(label: str, record: RunRecord) -> Iterable[str]:
-    """Each translation without the cache against the one that differs in nothing else."""
-    for name, plain in record.translations.items():
-        if plain["settings"].get("cache", True):
-            continue
-        twin = {**plain["settings"], "cache": True}
-        for other, cached in record.translations.items():
-            if cached["settings"] == twin:
-                seconds = [
-                    sum(scores["seconds"] for scores in way["scores"].values())
-                    for way in (cached, plain)
-                ]
-                agreement = _agreement(cached["scores"], plain["scores"])
-                yield (
-                    f"{label}, seed {record.seed}: `{other}` {seconds[0]:,.1f} s, `{name}` "
-                    f"{seconds[1]:,.1f} s; {agreement}."
-                )
-
-
-def _agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    digest = "hypotheses_sha256"
-    differ = [name for name in first if first[name][digest] != second[name][digest]]
-    if differ:
-        return f"the hypotheses differ on {', '.join(differ)}"
-    return f"the hypotheses are identical on {', '.join(first)}"
-
-
-def significance(test: Significance, found: Sequence[RunRecord], names: Mapping[str, str]) -> Grid:
-    """One paired bootstrap test.
-
-    Args:
-        found: records of the table, among which a system's run is the one with its hypotheses.
-        names: row -> label.
-    """
-    runs: dict[str, str] = {}
-    for record in found:
-        for name, translation in record.translations.items():
-            if scores := translation["scores"].get(test.set):
-                run = f"{names[record.row]}, {record.scale}, {record.data}, seed {record.seed}"
-                runs.setdefault(scores["hypotheses_sha256"], f"{run}, {name}")
-    lines = []
-    for metric, label in TRANSLATED.items():
-        baseline = test.systems[test.baseline][metric]["score"]
-        for name, scores in test.systems.items():
-            score = scores[metric]["score"]
-            lines.append(
-                [
-                    name,
-                    runs.get(test.hypotheses_sha256[name]),
-                    label,
-                    num(score),
-                    _interval(scores[metric]),
-                    None if name == test.baseline else Number(score - baseline, "+.2f"),
-                    num(scores[metric]["p_value"], ".3f"),
-                ]
-            )
-    header = ["system", "run", "metric", "score", "95 % interval", "difference", "p"]
-    title = f"{test.set}, {test.sentences:,} sentences, against {test.baseline}"
-    return Grid(title, header, lines)
+    return by_way(section, runs, of, columns, "protocol"), settings_list(section, runs, of)
 
 
 def speed(table: str, machine: str, rows: Sequence[Timing]) -> Grid:
@@ -307,7 +183,7 @@ def evaluations(found: Sequence[Evaluation], every_record: Sequence[RunRecord]) 
         without, scores = run.metrics if run else {}, one.scores
         lines.append(
             [
-                evaluated(one),
+                _evaluated(one),
                 f"{one.run['table']}/{one.run['row']}",
                 one.scale,
                 one.provenance["data"]["name"],
@@ -323,7 +199,15 @@ def evaluations(found: Sequence[Evaluation], every_record: Sequence[RunRecord]) 
     return Grid("Further evaluations", [*header, "test", "M par."], lines)
 
 
-def evaluated(one: Evaluation) -> str:
+def evaluation_settings(found: Sequence[Evaluation]) -> list[str]:
+    """The settings of evaluations, each once with the models that were scored so."""
+    models: dict[str, dict[str, None]] = {}
+    for one in found:
+        models.setdefault(one.settings, {})[_evaluated(one)] = None
+    return [f"{', '.join(names)}: {text}." for text, names in models.items()]
+
+
+def _evaluated(one: Evaluation) -> str:
     """What the evaluated model is called."""
     names = {row.row: row.label for row in published.table(one.table)}
     return names.get(one.row, one.row)

@@ -274,7 +274,7 @@ def _environment() -> Any:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"text": text, "tail": tail, "markdown": markdown, "zip": zip}
+    environment.filters |= {"text": text, "tail": tail, "markdown": markdown}
     environment.tests["number"] = lambda cell: cell is None or isinstance(cell, (int, Number))
     return environment
 

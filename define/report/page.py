@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from define.analysis import claims, curves, evaluations, published, sizes, steps
 from define.analysis.environment import Environment, corpus_text, environment
+from define.analysis.speed import Timing
 from define.files import atomic_write
-from define.report import details, figures, tables
+from define.report import details, figures
+from define.report.answers import claim_grids
 from define.report.grid import template
 from define.report.style import inline_svg
+from define.report.tradeoff import score_label, tradeoff
 from define.report.view import SCALES, Extras, Section, TableView, anchor, table_view
 from define.runs import records
 from define.runs.records import RunRecord
@@ -117,14 +120,14 @@ def _claims(answers: Sequence[claims.Answer]) -> dict[str, Any]:
         )
         for of_claim in by_claim.values()
     ]
-    summary, *behind = tables.claim_grids(answers)
+    summary, *behind = claim_grids(answers)
     return {"asked": asked, "rule": summary.notes, "behind": behind}
 
 
 def _facts(runs: Sequence[RunRecord], shown: Sequence[TableView]) -> list[tuple[str, str]]:
     """The numbers of the headline, and what they count."""
     finished = [record for record in runs if record.finished]
-    with_runs = [t for t in shown if any(s.finished_runs for s in t.sections)]
+    with_runs = [t for t in shown if any(r.finished for s in t.sections for r in s.runs)]
     hours = sum(record.speed["seconds"] for record in finished) / 3600
     facts = [
         (str(len(finished)), "finished runs"),
@@ -183,14 +186,12 @@ def pictures(section: Section) -> Iterable[Picture]:
             yield _picture(section, figure, kind, caption, told)
 
 
-def speed_picture(section: Section, index: int, machine: str) -> Picture | None:
+def speed_picture(section: Section, index: int, rows: Sequence[Timing]) -> Picture | None:
     """The times of a section on a machine; None where there is nothing to compare."""
-    rows = section.timings[machine]
     if len(rows) < 2:
         return None
     caption = "Milliseconds per update. Mean, whisker from the fastest to the slowest seed."
-    told = [f"{section.title}, on {machine}: "]
-    told[0] += ", ".join(f"{row.label} {row.ms.mean:.1f}" for row in rows)
+    told = [f"{section.title}: " + ", ".join(f"{row.label} {row.ms.mean:.1f}" for row in rows)]
     return _picture(section, figures.speed(rows), f"speed-{index}", caption, told)
 
 
@@ -203,7 +204,7 @@ def _picture(
 
 
 def _size_picture(section: Section, panel: sizes.Panel, name: str) -> Picture:
-    score = figures.score_label(panel.metric)
+    score = score_label(panel.metric)
     caption = f"{score[0].upper()}{score[1:]} by total parameters, {panel.title}."
     if any(point.high > point.low for line in panel.points.values() for point in line):
         caption += " Mean, bar from lowest to highest seed."
@@ -211,7 +212,7 @@ def _size_picture(section: Section, panel: sizes.Panel, name: str) -> Picture:
         f"{label}: " + ", ".join(f"{p.name} {p.millions:.2f} M {p.mean:.2f}" for p in line)
         for label, line in panel.points.items()
     ]
-    figure = figures.tradeoff(section.first.table, [panel], for_page=True)
+    figure = tradeoff(section.first.table, [panel], for_page=True)
     return _picture(section, figure, name, caption, told)
 
 

@@ -15,6 +15,7 @@ from define.files import atomic_write
 from define.report import data, details, figures, style
 from define.report.grid import template
 from define.report.tables import UNITS
+from define.report.tradeoff import tradeoff
 from define.report.view import Extras, table_view
 from define.runs import journal, records
 from define.runs.records import RunRecord
@@ -117,7 +118,7 @@ def _images(table: str, found: Sequence[RunRecord], output: Path) -> Iterable[st
         figure = figures.validation(table, found)
         yield image(figure, output, "valid_ppl", f"{figures.valid_label(table)} by epoch")
     if sizes.has_curve(table) and sizes.drawable(table, found):
-        figure = figures.tradeoff(table, sizes.panels(table, found))
+        figure = tradeoff(table, sizes.panels(table, found))
         metric = published.metric(table)
         caption = f"{UNITS[metric]} by total parameters"
         yield image(figure, output, f"params_{metric}", caption)

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from define.analysis import budget, claims, published
-from define.analysis.claims import Answer
+from define.analysis import published
 from define.analysis.compare import (
     ComparisonRow,
     by_section,
@@ -194,7 +193,7 @@ def paired(section: Sequence[ComparisonRow], records: Sequence[RunRecord]) -> Gr
             [
                 f"{first} less {second}",
                 found.metric,
-                *_difference(found),
+                *mean_and_interval(found),
                 ", ".join(map(str, found.seeds)),
                 num(paper, "+.2f"),
                 direction(found, paper),
@@ -213,7 +212,7 @@ def paired(section: Sequence[ComparisonRow], records: Sequence[RunRecord]) -> Gr
     return Grid("Paired differences", header, lines, notes) if lines else None
 
 
-def _difference(found: PairedDifference) -> list[Cell]:
+def mean_and_interval(found: PairedDifference) -> list[Cell]:
     """Mean, interval and number of seeds."""
     interval = found.interval95 and Interval(*found.interval95, "+.2f")
     return [num(found.difference and found.difference.mean, "+.2f"), interval, len(found.seeds)]
@@ -228,79 +227,6 @@ def paired_rule(table: str) -> str:
         "compares its sign with the sign of the paper's difference; it is undecided where the "
         "interval covers zero."
     )
-
-
-def claim_grids(answers: Sequence[Answer]) -> list[Grid]:
-    """All answers in one table, then the differences of each section that has any run."""
-    if not answers:
-        return []
-    lines = [
-        [
-            answer.claim.question,
-            answer.table,
-            answer.scale,
-            answer.data,
-            answer.claim.paper,
-            claims.text(answer),
-            budget.short(answer.budgets) if answer.budgets else None,
-        ]
-        for answer in answers
-    ]
-    header = ["claim", "table", "scale", "data", "paper", "ours", "our budget"]
-    caveats = published.caveats(answer.table for answer in answers)
-    summary = Grid("The paper's claims", header, lines, [*claims.RULE, *caveats])
-    sections: dict[tuple[str, str, str], list[Answer]] = {}
-    for answer in sorted(answers, key=lambda answer: published.names().index(answer.table)):
-        sections.setdefault((answer.table, answer.scale, answer.data), []).append(answer)
-    return [summary, *filter(None, map(claim_grid, sections.values()))]
-
-
-def claim_grid(answers: Sequence[Answer]) -> Grid | None:
-    """The differences behind the answers of one section; None where nothing was run."""
-    if all(answer.verdict == "not run" for answer in answers):
-        return None
-    lines: list[list[Cell]] = []
-    for answer in answers:
-        lines.append([answer.claim.question, "", "", "", answer.claim.paper, claims.text(answer)])
-        lines += [[f"  {fact}", "", "", "", "", ""] for fact in claims.budget_fact(answer)]
-        lines += [
-            [
-                "  " + " less ".join(pair.labels),
-                *_difference(pair.difference),
-                num(pair.paper, "+.2f"),
-                claims.text(pair),
-            ]
-            for pair in answer.pairs
-        ]
-    first = answers[0]
-    where = f"Table {first.table}, scale {first.scale}, data {first.data}"
-    notes = dict.fromkeys(note for answer in answers for note in _claim_notes(answer))
-    header = ["claim and its differences", "mean", "95 % interval", "n", "paper", "answer"]
-    return Grid(f"{where}: the paper's claims, by {first.metric}", header, lines, list(notes))
-
-
-def _claim_notes(answer: Answer) -> list[str]:
-    notes = []
-    printed = headline_metric(answer.table)
-    if answer.metric != printed:
-        notes.append(f"The paper's differences are those of its own test set, {printed}.")
-    for pair in answer.pairs:
-        first, second = pair.labels
-        if answer.claim.matches and pair.margin is not None:
-            notes.append(
-                f"{first} matches {second} if the interval ends less than {pair.margin:.2f} to the "
-                f"worse, {100 * answer.margin:g} % of the mean of {second}."
-            )
-        if answer.claim.fewer_parameters and pair.parameters:
-            notes.append(
-                f"Parameters of ours: {first} {pair.parameters[0]:,}, {second} "
-                f"{pair.parameters[1]:,}."
-            )
-    question = answer.claim.question
-    notes += [f"{question} {told[0].upper()}{told[1:]}." for told in claims.search_fact(answer)]
-    if note := answer.claim.notes.get(answer.table):
-        notes.append(f"{question} {note}")
-    return notes
 
 
 def runs(

@@ -1,7 +1,7 @@
 """The view model of all reports: what is shown of a table, section by section, in every format."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from define.analysis.search import SearchTrial
 from define.analysis.significance import Significance
 from define.analysis.speed import Timing, timings
 from define.analysis.steps import StepRecord
-from define.report import details, tables
+from define.report import details, tables, translations
+from define.report.answers import claim_grid
 from define.report.grid import Grid
 from define.runs.records import RunRecord
 from define.runs.schema import TRANSLATED
@@ -45,221 +46,62 @@ class Extras:
     trials: Sequence[SearchTrial] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """A table at one scale on one corpus; its numbers have columns of their own.
 
     Attributes:
-        runs: the records of the section, in the order of its rows, then by seed.
-        place, reports: as in `table_view`.
-        answers: those of the section to the paper's claims.
+        first: a row that stands for the section: its table, scale and corpus.
+        report: the way from the page to the section's own report; None if there is none.
+        facts: seeds, corpus, device, versions and commits.
+        timings, speed: machine -> the timed rows, and their grid.
+        compared_speed: the grids with times of the paper's too.
     """
 
+    title: str
+    anchor: str
+    meaning: str
+    first: ComparisonRow
     rows: Sequence[ComparisonRow]
     runs: Sequence[RunRecord]
-    answers: Sequence[Answer] = ()
-    place: Path | None = None
-    reports: Sequence[Path] = ()
-
-    @property
-    def first(self) -> ComparisonRow:
-        """A row that stands for the section."""
-        return self.rows[0]
-
-    @property
-    def title(self) -> str:
-        """Table, scale and corpus."""
-        return title(self.first)
-
-    @property
-    def anchor(self) -> str:
-        """The identifier of the section on a page."""
-        return anchor(self.first.table, self.first.scale, self.first.data)
-
-    @property
-    def meaning(self) -> str:
-        """What the scale is."""
-        return SCALES.get(self.first.scale, "a scale of its own")
-
-    @property
-    def report(self) -> str | None:
-        """The way from the page to the section's own report; None if there is none."""
-        inside = Path(f"table_{self.first.table}")
-        found = (
-            folder / name / "README.md"
-            for folder in self.reports
-            for name in (inside / self.first.scale / self.first.data, inside)
-        )
-        readme = next(filter(Path.is_file, found), None)
-        return tables.link(readme, self.place) if readme and self.runs else None
-
-    @property
-    def finished_runs(self) -> int:
-        """How many runs have finished."""
-        return sum(record.finished for record in self.runs)
-
-    @property
-    def finished_rows(self) -> int:
-        """How many rows have a finished run."""
-        return sum(bool(row.seeds) for row in self.rows)
-
-    @property
-    def facts(self) -> list[str]:
-        """Seeds, corpus, device, versions and commits; nothing without runs."""
-        if not self.runs:
-            return []
-        seeds: dict[str, list[str]] = {}
-        for record in self.runs:
-            seeds.setdefault(record.row, []).append(str(record.seed))
-        told = "; ".join(f"`{row}` {', '.join(of)}" for row, of in seeds.items())
-        sizes = distinct(corpus_text(record.provenance["data"]) for record in self.runs)
-        origin = environment([record.provenance for record in self.runs])
-        return [f"seeds: {told}", f"corpus: {sizes}", *origin.facts()]
-
-    @property
-    def results(self) -> Grid:
-        """The paper's numbers and ours."""
-        return tables.results(self.rows)
-
-    @property
-    def parameters(self) -> Grid | None:
-        """Parameters of our models, by part."""
-        return tables.parameters(self.rows)
-
-    @property
-    def claims(self) -> Grid | None:
-        """The differences behind the answers to the paper's claims."""
-        return tables.claim_grid(self.answers) if self.answers else None
-
-    @property
-    def differences(self) -> Grid | None:
-        """The paired differences."""
-        return tables.paired(self.rows, self.runs)
-
-    @property
-    def translations(self) -> dict[str, Any] | None:
-        """As `details.translations`."""
-        return details.translations(self.rows, self.runs)
-
-    @property
-    def protocols(self) -> tuple[Grid, list[str]] | None:
-        """As `details.protocols`."""
-        return details.protocols(self.rows, self.runs)
-
-    @property
-    def timings(self) -> dict[str, list[Timing]]:
-        """Machine -> the timed rows."""
-        return timings(self.rows, self.runs)
-
-    @property
-    def speed(self) -> list[Grid]:
-        """The times, one grid per machine."""
-        return [details.speed(self.first.table, m, rows) for m, rows in self.timings.items()]
-
-    @property
-    def compared_speed(self) -> list[Grid]:
-        """The times on machines where a row of the paper has one too."""
-        timed = [any(row.published_ms for row in rows) for rows in self.timings.values()]
-        return [grid for grid, compared in zip(self.speed, timed, strict=True) if compared]
-
-    @property
-    def listed(self) -> Grid | None:
-        """The runs, one by one."""
-        return tables.runs(self.rows, self.runs, self.place)
+    report: str | None
+    facts: Sequence[str]
+    results: Grid
+    parameters: Grid | None
+    claims: Grid | None
+    differences: Grid | None
+    translations: Mapping[str, Any] | None
+    protocols: tuple[Grid, Sequence[str]] | None
+    timings: Mapping[str, Sequence[Timing]]
+    speed: Mapping[str, Grid]
+    compared_speed: Sequence[Grid]
+    listed: Grid | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TableView:
-    """A table of the paper with everything that is recorded of it."""
+    """A table of the paper with everything that is recorded of it.
+
+    Attributes:
+        rule: how to read the paired differences.
+        steps: for each device: what was timed, the times, and where.
+        evaluations, tests: grids with lines on settings and signatures.
+        commands: those that repeat the runs.
+    """
 
     name: str
+    anchor: str
+    caption: str
+    rule: str
+    caveats: Sequence[str]
+    contradictions: Sequence[str]
     sections: Sequence[Section]
-    runs: Sequence[RunRecord]
-    every_record: Sequence[RunRecord]
-    extras: Extras = field(default_factory=Extras)
-
-    @property
-    def anchor(self) -> str:
-        """The identifier of the table on a page."""
-        return anchor(self.name)
-
-    @property
-    def caption(self) -> str:
-        """What the table shows."""
-        return published.caption(self.name)
-
-    @property
-    def rule(self) -> str:
-        """How to read the paired differences."""
-        return tables.paired_rule(self.name)
-
-    @property
-    def caveats(self) -> list[str]:
-        """What qualifies the paper's own answers."""
-        return published.caveats([self.name])
-
-    @property
-    def contradictions(self) -> list[str]:
-        """Where the paper's counts disagree."""
-        return published.contradictions(self.name)
-
-    @property
-    def sizes(self) -> Grid | None:
-        """The paper's counts and those of our models at the paper's size."""
-        return tables.sizes(self.name, self.runs, self.extras.steps)
-
-    @property
-    def steps(self) -> list[tuple[str, Grid, Environment]]:
-        """For each device: what was timed, the times, and where."""
-        return [
-            (details.steps_made_on(here), details.steps(here), _origin(here))
-            for here in details.by_device(self.extras.steps).values()
-        ]
-
-    @property
-    def evaluations(self) -> tuple[Grid, list[str]] | None:
-        """Further evaluations, and the settings of each."""
-        found = self.extras.evaluations
-        if not found:
-            return None
-        models: dict[str, dict[str, None]] = {}
-        for one in found:
-            models.setdefault(one.settings, {})[details.evaluated(one)] = None
-        told = [f"{', '.join(names)}: {text}." for text, names in models.items()]
-        return details.evaluations(found, self.every_record), told
-
-    @property
-    def tests(self) -> list[tuple[Grid, list[str]]]:
-        """Paired bootstrap tests, and the signatures of each."""
-        names = self.labels
-        return [
-            (
-                details.significance(test, self.runs, names),
-                [f"{TRANSLATED[m]}: `{text}`" for m, text in test.signatures.items()],
-            )
-            for test in self.extras.tests
-        ]
-
-    @property
-    def search(self) -> Grid | None:
-        """The settings that a hyper-parameter search tried."""
-        trials = self.extras.trials
-        return details.search(trials, self.labels) if trials else None
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Row -> the name of our run of it, controls marked."""
-        return labels(row for section in self.sections for row in section.rows)
-
-    @property
-    def commands(self) -> list[str]:
-        """The commands that repeat the runs."""
-        commands = [r.provenance["command"] for s in self.sections for r in s.runs]
-        return list(dict.fromkeys(commands))
-
-
-def _origin(steps: Sequence[StepRecord]) -> Environment:
-    return environment([step.provenance for step in steps])
+    sizes: Grid | None
+    steps: Sequence[tuple[str, Grid, Environment]]
+    evaluations: tuple[Grid, Sequence[str]] | None
+    tests: Sequence[tuple[Grid, Sequence[str]]]
+    search: Grid | None
+    commands: Sequence[str]
 
 
 def anchor(*parts: str) -> str:
@@ -287,10 +129,94 @@ def table_view(
     Raises:
         InputError: as `compare`.
     """
-    runs = of_table(table, records)
+    found = of_table(table, records)
     sections = []
     for rows in by_section(compare(table, records, scales)):
-        key = (table, rows[0].scale, rows[0].data)
-        own = [a for a in answers if (a.table, a.scale, a.data) == key]
-        sections.append(Section(rows, section_runs(rows, runs), own, place, reports))
-    return TableView(table, sections, runs, records, extras)
+        own = [a for a in answers if (a.table, a.scale, a.data) == (table, *_key(rows))]
+        sections.append(_section(rows, section_runs(rows, found), own, place, reports))
+    shown = [record for section in sections for record in section.runs]
+    names = labels(row for section in sections for row in section.rows)
+    further = extras.evaluations
+    return TableView(
+        name=table,
+        anchor=anchor(table),
+        caption=published.caption(table),
+        rule=tables.paired_rule(table),
+        caveats=published.caveats([table]),
+        contradictions=published.contradictions(table),
+        sections=sections,
+        sizes=tables.sizes(table, found, extras.steps),
+        steps=[
+            (
+                details.steps_made_on(here),
+                details.steps(here),
+                environment([step.provenance for step in here]),
+            )
+            for here in details.by_device(extras.steps).values()
+        ],
+        evaluations=(details.evaluations(further, records), details.evaluation_settings(further))
+        if further
+        else None,
+        tests=[
+            (
+                translations.significance(test, found, names),
+                [f"{TRANSLATED[m]}: `{text}`" for m, text in test.signatures.items()],
+            )
+            for test in extras.tests
+        ],
+        search=details.search(extras.trials, names) if extras.trials else None,
+        commands=list(dict.fromkeys(record.provenance["command"] for record in shown)),
+    )
+
+
+def _key(rows: Sequence[ComparisonRow]) -> tuple[str, str]:
+    return rows[0].scale, rows[0].data
+
+
+def _section(
+    rows: Sequence[ComparisonRow],
+    runs: Sequence[RunRecord],
+    answers: Sequence[Answer],
+    place: Path | None,
+    reports: Sequence[Path],
+) -> Section:
+    first, timed = rows[0], timings(rows, runs)
+    readmes = (
+        folder / inside / "README.md"
+        for folder in reports
+        for inside in (Path(f"table_{first.table}", *_key(rows)), Path(f"table_{first.table}"))
+    )
+    readme = next(filter(Path.is_file, readmes), None) if runs else None
+    speed = {machine: details.speed(first.table, machine, t) for machine, t in timed.items()}
+    return Section(
+        title=title(first),
+        anchor=anchor(first.table, *_key(rows)),
+        meaning=SCALES.get(first.scale, "a scale of its own"),
+        first=first,
+        rows=rows,
+        runs=runs,
+        report=tables.link(readme, place) if readme else None,
+        facts=_facts(runs) if runs else [],
+        results=tables.results(rows),
+        parameters=tables.parameters(rows),
+        claims=claim_grid(answers) if answers else None,
+        differences=tables.paired(rows, runs),
+        translations=translations.translations(rows, runs),
+        protocols=details.protocols(rows, runs),
+        timings=timed,
+        speed=speed,
+        compared_speed=[speed[m] for m, t in timed.items() if any(row.published_ms for row in t)],
+        listed=tables.runs(rows, runs, place),
+    )
+
+
+def _facts(runs: Sequence[RunRecord]) -> list[str]:
+    seeds: dict[str, list[str]] = {}
+    for record in runs:
+        seeds.setdefault(record.row, []).append(str(record.seed))
+    origins = [record.provenance for record in runs]
+    return [
+        "seeds: " + "; ".join(f"`{row}` {', '.join(of)}" for row, of in seeds.items()),
+        f"corpus: {distinct(corpus_text(origin['data']) for origin in origins)}",
+        *environment(origins).facts(),
+    ]

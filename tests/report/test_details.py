@@ -5,10 +5,10 @@ import json
 import pytest
 
 from define.analysis import evaluations, significance, steps
-from define.analysis.compare import compare, of_table
+from define.analysis.compare import compare, labels, of_table
 from define.analysis.speed import timings
 from define.evaluation import bleu
-from define.report import details, tables
+from define.report import details, tables, translations
 from define.runs import records, schema
 
 
@@ -49,7 +49,7 @@ def test_protocols_have_their_mean_scores_and_settings(tmp_path, put):
 
 
 def test_translations_have_scores_intervals_and_settings(translation_runs):
-    shown = details.translations(*_of("3", translation_runs))
+    shown = translations.translations(*_of("3", translation_runs))
     assert len(shown["scores"].rows) == 2 * (3 + 3 + 2)
     row = shown["scores"].rows[7]
     # The interval goes around the mean of the resamples, 0.05 above the score.
@@ -74,7 +74,7 @@ def test_only_translations_that_differ_in_the_cache_alone_are_compared(tmp_path,
         "beam_5": ({"beam": 5, "cache": True}, {"val": 30.0, "test_2016_flickr": 31.5}),
     }
     put(tmp_path, table="3", row="transformer_define", data="multi30k", translations=ways)
-    (line,) = details.translations(*_of("3", tmp_path))["cache"]
+    (line,) = translations.translations(*_of("3", tmp_path))["cache"]
     assert "`beam_5` 5.0 s" in line and "the hypotheses differ on test_2016_flickr" in line
 
 
@@ -85,13 +85,13 @@ def test_a_signature_names_its_runs_where_there_are_several(tmp_path, put):
     record = records.read_plain(path)
     record["translations"]["beam_5"]["scores"]["val"]["bleu"]["signature"] = "tok:intl"
     records.write(path, record)
-    lines = details.translations(*_of("3", tmp_path))["signatures"]
+    lines = translations.translations(*_of("3", tmp_path))["signatures"]
     assert lines[0] == "BLEU (Transformer on multi30k): `tok:intl`" and len(lines) == 4
 
 
 def test_without_finished_translations_there_are_none(tmp_path, put):
     put(tmp_path, table="3", row="transformer", data="multi30k")
-    assert details.translations(*_of("3", tmp_path)) is None
+    assert translations.translations(*_of("3", tmp_path)) is None
 
 
 def test_speed_is_compared_on_one_machine_only(everything):
@@ -169,7 +169,7 @@ def test_a_significance_test_names_the_runs_with_its_hypotheses(
     digests["linear"] = runs["transformer_linear", 1]["val"]["hypotheses_sha256"]
     _write(tmp_path / "tests", test)
     (read,) = significance.read_tests(tmp_path / "tests")
-    grid = details.significance(read, found, details.labels(rows))
+    grid = translations.significance(read, found, labels(rows))
     plain, define, linear = grid.rows[:3]
     assert plain[1] == "Transformer, mini, multi30k, seed 2, beam_5" and linear[1] is None
     assert (plain[5], define[5].value, define[6].value) == (None, 2.0, 0.001)

@@ -10,11 +10,12 @@ from define.analysis import sizes
 from define.analysis.compare import of_table
 from define.errors import InputError
 from define.report import figures, style
+from define.report.tradeoff import tradeoff
 from define.runs import records
 
 
 def _tradeoff(table, found, scales=None):
-    return figures.tradeoff(table, sizes.panels(table, found, scales))
+    return tradeoff(table, sizes.panels(table, found, scales))
 
 
 @pytest.fixture
@@ -272,8 +273,7 @@ def test_no_curve_and_an_unknown_suffix_are_refused(mini_runs, tmp_path):
 def test_inline_svg_takes_the_pages_colours_and_keeps_text(everything):
     *_, panel = sizes.panels("2", records.find([everything]))
     svg, again = (
-        style.inline_svg(figures.tradeoff("2", [panel], for_page=True), "a", 'x < "y"')
-        for _ in range(2)
+        style.inline_svg(tradeoff("2", [panel], for_page=True), "a", 'x < "y"') for _ in range(2)
     )
     assert svg.startswith('<svg class="plot" role="img" viewBox="0 0 302.4 ') and svg == again
     assert "x &lt; " in svg and "font-family" not in svg

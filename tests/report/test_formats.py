@@ -9,8 +9,9 @@ import pytest
 from define.analysis.claims import answers
 from define.analysis.compare import compare
 from define.report import data, grid
+from define.report.answers import claim_grids
 from define.report.grid import FORMATS, Grid, Interval, Number, print_terminal
-from define.report.tables import claim_grids, result_grids
+from define.report.tables import result_grids
 from define.runs import records
 
 
