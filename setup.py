@@ -21,7 +21,9 @@ INSTALL_REQUIRES = [
     "pydantic>=2.10,<3",  # checks the JSON files of results against their types
     "annotated-types>=0.6",  # those types' bounds; comes with pydantic, takes no time to import
     "typing-extensions>=4.9",  # TypedDict as pydantic reads it; torch and pydantic have it too
-    "jinja2>=3.1",  # the template of the report page
+    "jinja2>=3.1",  # the templates of the reports and the page
+    "scipy>=1.11",  # Student's t
+    "tabulate>=0.9",  # Markdown tables
     "rich>=13",  # tables and messages on the terminal
     "matplotlib>=3.8",  # the curves in the reports
     "tqdm>=4.65",  # progress bars on long work
@@ -61,7 +63,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["define", "define.*"]),
-    package_data={"": ["*.yaml", "*.json", "*.j2"]},
+    package_data={"": ["*.yaml", "*.json", "*.j2", "*.css"]},
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     entry_points={"console_scripts": ["define = define.cli.main:main"]},

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from define.analysis import published
 from define.files import write_json
-from define.results import published
-from define.results.page import build
+from define.report import page
 from define.runs import journal, records
 from define.runs.schema import TRANSLATED
 
@@ -409,5 +409,5 @@ def everything(tmp_path_factory) -> Path:
 def written_page(everything) -> Path:
     """The page over `everything`, in a folder beside it."""
     output = everything.parent / "reports" / "report.html"
-    build.write_page([everything], output)
+    page.write_page([everything], output)
     return output

@@ -32,14 +32,15 @@ ALLOWED: dict[str, tuple[set[str] | None, set[str] | None]] = {
         {"torch", "numpy", "tqdm", "sacrebleu", "sacremoses"},
     ),
     "runs": (BASE, {"torch", "pydantic", "annotated_types", "typing_extensions"}),
-    "results": ({"runs"} | BASE, {"yaml", "rich", "matplotlib", "jinja2"}),
+    "analysis": ({"runs"} | BASE, {"yaml", "scipy"}),
+    "report": ({"analysis", "runs"} | BASE, {"rich", "tabulate", "matplotlib", "jinja2"}),
     **{
         part: ({"core", "data"} | FAIRSEQ_PARTS | BASE, {"torch", "numpy", "fairseq", "omegaconf"})
         for part in FAIRSEQ_PARTS
     },
     "plugin": (FAIRSEQ_PARTS, set()),
     "train": (BELOW_TRAIN, ANYTHING),
-    "bench": (BELOW_TRAIN | {"train", "results"}, ANYTHING),
+    "bench": (BELOW_TRAIN | {"train", "analysis", "report"}, ANYTHING),
     "cli": (ANYTHING, ANYTHING),
 }
 
@@ -101,7 +102,9 @@ def test_imports_go_one_way(path):
         ("core", "import math, numpy", ["numpy"]),
         ("data", "import torch.nn", ["torch.nn"]),
         ("data", "def f():\n    import fairseq", ["fairseq"]),
-        ("results", "import torch", ["torch"]),
+        ("analysis", "import torch", ["torch"]),
+        ("analysis", "from define.report import grid", ["define.report.grid"]),
+        ("report", "from define.cli import compare", ["define.cli.compare"]),
         ("evaluation", "from define.runs import records", ["define.runs.records"]),
         ("tasks", "from define.train import run", ["define.train.run"]),
         ("train", "from define.cli import main", ["define.cli.main"]),
@@ -124,7 +127,7 @@ class Hidden:
 sys.meta_path.insert(0, Hidden())
 import define
 assert "torch" not in sys.modules
-for package in ("core", "data", "evaluation", "results"):
+for package in ("core", "data", "evaluation", "analysis", "report"):
     package = importlib.import_module("define." + package)
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from define.results import published
+from define.analysis import published
 
 ROOT = Path(__file__).parents[1]
 

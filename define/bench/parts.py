@@ -15,6 +15,7 @@ from fairseq.models.transformer import TransformerModelBase
 from fairseq.tasks import FairseqTask
 from torch import Tensor, nn
 
+from define.analysis import published
 from define.bench.harness import LENGTH, STREAMS, Bench, Part, Updates, natural_text, zipf_tokens
 from define.bench.loops import Stopwatch, bare_loop, train_loop
 from define.core.embedding import DefineEmbedding
@@ -23,7 +24,6 @@ from define.core.outputs import build_output
 from define.core.registry import config_from
 from define.core.unit import DefineUnit, UnitConfig
 from define.models.transformer import DefineTransformerConfig
-from define.results import published
 from define.tasks.observer import Observed
 from define.train.compose import compose
 from define.train.counting import own_experiments

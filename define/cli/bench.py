@@ -7,7 +7,7 @@ from typing import Any
 
 from define.errors import InputError
 from define.files import write_json
-from define.results.grid import print_terminal
+from define.report.grid import print_terminal
 
 PARTS = {
     "unit": "the unit and its input layer against the unit's bare matrix products",
@@ -65,7 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures, prints and writes. Raises InputError for an unknown part or a bad number."""
-    from define.results.benchmarks import grids, write_page
+    from define.report.performance import grids, write_page
 
     if args.report:
         print(f"wrote {write_page(args.report)}", file=sys.stderr)

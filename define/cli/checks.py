@@ -266,12 +266,12 @@ def check_corpora(data: Path) -> Iterator[Finding]:
 def check_published() -> Finding:
     """Whether the paper's numbers, to which all is compared, are there."""
     try:
-        from define.results import published
+        from define.analysis import published
 
         tables = published.names()
     # A package that does not import, a file that is gone or is no YAML.
     except Exception as error:
-        fix = "restore define/results/published.yaml from the project's repository"
+        fix = "restore define/analysis/published.yaml from the project's repository"
         return Finding("paper's tables", "broken", f"{type(error).__name__}: {error}", fix)
     return Finding("paper's tables", "ok", ", ".join(tables))
 

@@ -1,4 +1,4 @@
-"""`define compare`: our runs beside the paper's tables."""
+"""`define compare`: our runs and the paper's tables."""
 
 import argparse
 import sys
@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from define.analysis import claims, published
+from define.analysis.compare import compare, of_table
 from define.errors import InputError
 from define.files import atomic_write
-from define.results import claims, grid, published, render
-from define.results.compare import compare, of_table
-from define.results.grid import Grid, print_terminal
+from define.report import data
+from define.report.answers import claim_grids
+from define.report.grid import FORMATS, Grid, print_terminal
+from define.report.tables import result_grids
 from define.runs import records
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "compare",
         help="compare our runs with the paper's tables",
         description=(
-            "Reads the run records and shows them beside the numbers of the paper: mean and 95 % "
+            "Reads the run records and shows them with the numbers of the paper: mean and 95 % "
             "interval over the seeds. Without --table, every table with runs is shown, then what "
             "the runs say to the paper's claims (as text only: csv and json hold the rows, or with "
             "--claims the answers)."
@@ -67,7 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="how much worse a row may be that is said to match another (default: %(default)g)",
     )
     formats = parser.add_mutually_exclusive_group()
-    formats.add_argument("--format", choices=list(render.FORMATS), default="terminal")
+    formats.add_argument("--format", choices=[*FORMATS, *data.ROWS], default="terminal")
     formats.add_argument(
         "--json", action="store_const", const="json", dest="format", help="short for --format json"
     )
@@ -116,22 +119,25 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(
                 f"no claim rests on table {', '.join(tables)}; take one of {', '.join(names)}"
             )
-        _emit(answers, claims.FORMATS, claims.grids(answers), args)
+        _emit(answers, data.ANSWERS, claim_grids(answers), args)
     else:
         rows = [row for name in tables for row in compare(name, found, args.scale)]
         everything = with_runs and not args.table
         last = claims.answers(found, args.scale, None, margin, trials) if everything else []
-        _emit(rows, render.FORMATS, render.grids(rows) + claims.grids(last), args)
+        grids = result_grids(rows, fold=args.format == "terminal") + claim_grids(last)
+        _emit(rows, data.ROWS, grids, args)
     if args.plot:
-        from define.results.plots import validation_figure
+        from define.report import figures
 
-        _draw(validation_figure(tables[0], found, args.scale), args.plot)
+        _draw(figures.validation(tables[0], found, args.scale), args.plot)
     if args.plot_params:
-        from define.results.tradeoff import tradeoff_figure
+        from define.analysis.sizes import panels
+        from define.report.tradeoff import tradeoff
 
-        _draw(tradeoff_figure(tables[0], found, args.scale), args.plot_params)
+        figure = tradeoff(tables[0], panels(tables[0], found, args.scale))
+        _draw(figure, args.plot_params)
     if args.report:
-        from define.results.report import write_report
+        from define.report.readme import write_report
 
         write_report(tables[0], args.runs, args.report, args.scale, args.data, args.search, margin)
         print(f"wrote {Path(args.report) / 'README.md'}", file=sys.stderr)
@@ -139,7 +145,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _draw(figure: "Figure", path: str) -> None:
-    from define.results import style
+    from define.report import style
 
     style.save(figure, path)
     print(f"wrote {path}", file=sys.stderr)
@@ -152,11 +158,11 @@ def _emit(
     args: argparse.Namespace,
 ) -> None:
     """Shows the grids as text, or the items themselves where the format is one of data."""
-    name = args.format
-    if name == "terminal" and not args.output:
+    if args.format == "terminal" and not args.output:
         print_terminal(grids, sys.stdout)
         return
-    text = grid.FORMATS[name](grids) if name in grid.FORMATS else formats[name](items)
+    of_grids = FORMATS.get(args.format)
+    text = of_grids(grids) if of_grids else formats[args.format](items)
     if args.output:
         with atomic_write(args.output) as stream:
             stream.write(text)

@@ -8,11 +8,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from define.analysis import published
+from define.analysis.compare import SCALES
 from define.errors import InputError
-from define.results import grid, published
-from define.results.compare import SCALES
-from define.results.grid import Grid, print_terminal
-from define.results.render import ABSENT
+from define.report.grid import ABSENT, FORMATS, Grid, print_terminal
 from define.runs import records
 from define.runs.recipe import DERIVED, Change, changes, comparable
 from define.runs.records import RunRecord
@@ -47,7 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="another scale's recipe of the row, or another run (default: %(default)s)",
     )
     formats = parser.add_mutually_exclusive_group()
-    formats.add_argument("--format", choices=[*grid.FORMATS, "json"], default="terminal")
+    formats.add_argument("--format", choices=[*FORMATS, "json"], default="terminal")
     formats.add_argument(
         "--json", action="store_const", const="json", dest="format", help="short for --format json"
     )
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.format == "terminal":
         print_terminal([_grid(record, against, found)], sys.stdout)
     else:
-        sys.stdout.write(grid.FORMATS[args.format]([_grid(record, against, found)]))
+        sys.stdout.write(FORMATS[args.format]([_grid(record, against, found)]))
     return 0
 
 

@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _row(args: argparse.Namespace) -> dict[str, str]:
     """The table and row that --row names; nothing where it is not given."""
-    from define.results import published
+    from define.analysis import published
 
     if args.row is None:
         return {}

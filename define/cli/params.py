@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from define.analysis import published
+from define.analysis.compare import label as row_label
+from define.analysis.published import PublishedRow
 from define.cli import signal
 from define.errors import InputError
-from define.results import published
-from define.results.grid import Grid, print_terminal
-from define.results.published import PublishedRow
-from define.results.render import ABSENT, millions, row_label, signed
+from define.report.grid import ABSENT, Grid, millions, print_terminal, signed
 from define.runs.schema import PARTS
 
 SCALES = ("paper", "mini", "smoke")

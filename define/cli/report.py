@@ -47,13 +47,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: an unknown scale, a missing folder, or a malformed record.
     """
-    from define.results.page.build import write_page
+    from define.report.page import write_page
+    from define.report.readme import write_reports
 
-    if args.tables:  # before the page, which links them
-        from define.results.report import write_reports
-
+    if args.tables:  # first, so that the page can link them
         for folder in write_reports(args.runs, Path(args.tables), args.scale):
             print(f"wrote {folder / 'README.md'}", file=sys.stderr)
-    write_page(args.runs, args.output, args.scale, Path(args.tables or args.output.parent))
+    write_page(args.runs, args.output, args.scale, args.tables)
     print(f"wrote {args.output}", file=sys.stderr)
     return 0

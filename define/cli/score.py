@@ -172,7 +172,7 @@ def _scores(
 def _significance(
     systems: Mapping[str, Sequence[str]], target: Target, language: str
 ) -> dict[str, Any]:
-    """What `define.results.significance` reads; the first system is the baseline."""
+    """What `define.analysis.significance` reads; the first system is the baseline."""
     from define.evaluation import bleu
     from define.runs.significance import SCHEMA
 
@@ -206,7 +206,7 @@ def _print_scores(result: Mapping[str, Any]) -> None:
 
 
 def _print_significance(result: Mapping[str, Any]) -> None:
-    from define.results.render import number, signed
+    from define.report.grid import number, signed
     from define.runs.schema import TRANSLATED
 
     baseline = result["systems"][result["baseline"]]
@@ -245,7 +245,7 @@ def _print(
 ) -> None:
     """The table, then the signatures unbroken, however narrow the terminal."""
     from define.evaluation.bleu import RESAMPLES
-    from define.results.grid import Grid, print_terminal
+    from define.report.grid import Grid, print_terminal
     from define.runs.schema import TRANSLATED
 
     print_terminal([Grid(title, header, rows)], sys.stdout)

@@ -9,8 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from define.errors import InputError
-from define.results.grid import Grid, print_terminal
-from define.results.render import ABSENT
+from define.report.grid import ABSENT, Grid, print_terminal
 
 if TYPE_CHECKING:
     from define.train.search.study import Search, TrialResult

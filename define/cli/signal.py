@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from define.results import published
-from define.results.grid import Grid
-from define.results.render import ABSENT, number, row_label
+from define.analysis import published
+from define.analysis.compare import label as row_label
+from define.report.grid import ABSENT, Grid, number
 
 NOTES = (
     "grad: norm of the gradient at e_i for one of norm 1 at e_o. cos: mean cosine between e_o of "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from define.results.grid import Grid, print_terminal
+from define.report.grid import Grid, print_terminal
 from define.runs import paths, sweeps
 from define.runs.summary import scores
 from define.runs.sweeps import State, Sweep

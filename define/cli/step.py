@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from define.analysis import steps
 from define.errors import InputError
 from define.files import write_json
-from define.results import steps
 from define.runs import paths
 
 DESCRIPTION = """\

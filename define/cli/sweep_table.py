@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from define.results.grid import Grid
+from define.report.grid import Grid
 from define.runs import sweeps
 from define.train.dry_run import Budget, budget, types_of
 from define.train.sweep.plan import Plan, Planned

@@ -131,7 +131,7 @@ def _multirun(args: argparse.Namespace) -> int:
     planned = plan(args.overrides, args.name)
     if args.dry_run:
         from define.cli.sweep_table import table
-        from define.results.grid import print_terminal
+        from define.report.grid import print_terminal
 
         print_terminal([table(planned)], sys.stdout)
         return 0

@@ -50,6 +50,13 @@ class Evaluation:
         data = self.provenance["data"]["name"]
         return self.run["table"], self.run["row"], self.scale, data, self.run["seed"]
 
+    @property
+    def settings(self) -> str:
+        """The protocol in words."""
+        settings = dict(self.protocol)
+        chosen = settings.pop("chosen", None)
+        return schema.sentence(settings) + (f"; chosen by: {chosen}" if chosen else "")
+
 
 def _check(evaluation: Evaluation) -> None:
     if evaluation.seed != evaluation.run["seed"]:

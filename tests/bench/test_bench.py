@@ -13,7 +13,7 @@ from define.bench.harness import Bench, busy, run, used_cores
 from define.bench.parts import PARTS, both_ways, products, softmax_pass
 from define.cli.bench import PARTS as EXPLAINED
 from define.core.unit import DefineUnit, UnitConfig
-from define.results.benchmarks import read
+from define.runs.benchmarks import read
 from define.tasks.observer import Observed, Observer
 
 CASES = {

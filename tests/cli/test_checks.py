@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from packaging.requirements import Requirement
 
+from define.analysis import published
 from define.cli import checks
-from define.results import published
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from define.analysis import steps
 from define.errors import InputError
 from define.files import hold, write_json
-from define.results import steps
 from define.runs import records
 from define.runs.summary import summary
 

@@ -2,12 +2,12 @@
 
 import pytest
 
+from define.analysis import published
 from define.cli.params import count
 from define.core.registry import MODELS, config_from
 from define.core.transformer import TransformerConfig
 from define.data.parallel import pairs
 from define.errors import InputError
-from define.results import published
 from define.train.compose import SCALES, compose
 from define.train.counting import build, corpus_types, experiments, parameters
 

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from define.analysis.search import read_search
 from define.cli.main import main
 from define.errors import InputError
-from define.results.search import read_search, search_grid
+from define.report import details
 from define.runs import journal, records
 from define.train.run_folder import alone
 from define.train.search.plan import make_plan
@@ -326,7 +327,7 @@ def test_no_trial_reads_the_test_set(study):
 
 
 def test_the_trials_are_a_report_s_search(study):
-    rows = search_grid(read_search(study["folder"]), {}).rows
+    rows = details.search(read_search(study["folder"]), {}).rows
     assert [row[1] for row in rows] == ["1e-05", "5.0", "6.0", "7.0", "1e+30"]
     marks = [row[-1] for row in rows]
     assert marks[0].startswith("pruned at update ")

@@ -1,0 +1,88 @@
+"""Curves of training and validation, from run records and journals."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from define.analysis.compare import by_row
+from define.errors import InputError
+from define.runs import journal
+from define.runs.records import RunRecord
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The values of one row, at epochs or updates: mean, minimum and maximum over the seeds."""
+
+    at: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    seeds: int
+
+    @property
+    def best(self) -> tuple[int, float]:
+        """Where the lowest mean is, and that mean."""
+        return min(zip(self.at, self.mean, strict=True), key=lambda point: point[1])
+
+
+def valid_by_epoch(record: RunRecord) -> dict[int, float]:
+    """Epoch -> validation perplexity."""
+    return {epoch["epoch"]: epoch["valid"]["ppl"] for epoch in record.epochs}
+
+
+def valid_by_update(record: RunRecord) -> dict[int, float]:
+    """Update -> validation perplexity; the journal has those inside an epoch as well."""
+    values = {epoch["updates"]: epoch["valid"]["ppl"] for epoch in record.epochs}
+    values |= {e["updates"]: e["valid"]["ppl"] for e in _journal(record, "validated")}
+    return dict(sorted(values.items()))
+
+
+def training_by_update(record: RunRecord) -> dict[int, float]:
+    """Update -> training loss, nats per token, since the update before; only a journal has it."""
+    return {e["updates"]: e["train"]["nll"] for e in _journal(record, "trained")}
+
+
+def _journal(record: RunRecord, kind: str) -> list[dict]:
+    path = record.path.with_name(journal.FILE_NAME)
+    events = journal.curve(journal.read(path), kind)
+    part = "train" if kind == "trained" else "valid"
+    for event in events:
+        if not isinstance(event.get(part), dict) or not {"nll", "ppl"} <= event[part].keys():
+            raise InputError(
+                f"{path}: the event {kind!r} at update {event['updates']} has no losses; remove "
+                "the file or run the training again"
+            )
+    return events
+
+
+def curve(
+    runs: Sequence[RunRecord], values: Callable[[RunRecord], Mapping[int, float]] = valid_by_epoch
+) -> Curve | None:
+    """The curve of one row: over its finished runs, or over all if none is finished.
+
+    Only epochs (or updates) that every run has are used, so that a line never jumps where a seed
+    ends; None if there is none.
+    """
+    runs = [record for record in runs if record.finished] or list(runs)
+    seeds = [values(record) for record in runs]
+    at = sorted(set.intersection(*map(set, seeds))) if seeds else []
+    if not at:
+        return None
+    columns = [[seed[x] for seed in seeds] for x in at]
+    return Curve(
+        at=tuple(at),
+        mean=tuple(sum(column) / len(column) for column in columns),
+        low=tuple(map(min, columns)),
+        high=tuple(map(max, columns)),
+        seeds=len(runs),
+    )
+
+
+def curves(
+    runs: Sequence[RunRecord],
+    values: Callable[[RunRecord], Mapping[int, float]] = valid_by_epoch,
+    points: int = 1,
+) -> dict[str, Curve]:
+    """Row -> curve, for the rows whose curve has at least so many `points`."""
+    found = {row: curve(group, values) for row, group in by_row(runs).items()}
+    return {row: line for row, line in found.items() if line and len(line.at) >= points}

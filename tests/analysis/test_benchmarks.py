@@ -1,0 +1,101 @@
+"""Records of `define bench`: the arithmetic, what is refused, and the page."""
+
+import json
+
+import pytest
+
+from define.analysis import benchmarks
+from define.errors import InputError
+from define.report import performance
+
+
+@pytest.fixture
+def record() -> dict:
+    """Two cases of three rounds on a quiet machine, and a curve."""
+    plain = {"unit": "ms", "axis": None, "table": None, "scale": None, "tokens": {}}
+    slow = {"base": [10.0, 20.0, 30.0], "slow": [20.0, 50.0, 90.0]}
+    curve = {"10": [1.0, 2.0, 3.0], "1000": [4.0, 5.0, 6.0]}
+    return {
+        "schema": 1,
+        "quick": False,
+        "clock": "wall",
+        "cores": 2,
+        "allocator": "system",
+        "load_average": {"start": [0.1, 0.1, 0.1], "end": [1.2, 0.4, 0.1]},
+        "busy": None,
+        "groups": [
+            {
+                "part": "unit",
+                "title": "a",
+                **plain,
+                "values": slow,
+                "tokens": {"base": 40, "slow": 40},
+            },
+            {"part": "growth", "title": "by N", **plain, "axis": "N", "values": curve},
+        ],
+        "provenance": {
+            "commit": "a" * 40,
+            "dirty": False,
+            "command": "define bench unit",
+            "device": "cpu",
+            "threads": 1,
+            "python": "3.11.7",
+            "versions": {"torch": "2.13.0"},
+            "data": {"name": "zipf", "types": 33_278},
+            "started": "2026-01-02T00:00:00+00:00",
+            "finished": None,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7.0], (7, 7, 7)),
+        ([4.0, 1.0, 3.0, 2.0, 5.0], (2, 3, 4)),
+        # Places 0.75, 1.5 and 2.25 of the sorted values, counted from 0.
+        ([1.0, 3.0, 5.0, 9.0], (2.5, 4.0, 6.0)),
+    ],
+)
+def test_quartiles(values, expected):
+    assert benchmarks.quartiles(values) == pytest.approx(expected)
+
+
+def test_ratios_are_round_by_round():
+    # The median of the ratios, 2.5, would be 1.25 if the values were sorted.
+    assert benchmarks.ratios([40.0, 20.0, 10.0], [8.0, 8.0, 10.0]) == [5.0, 2.5, 1.0]
+
+
+def test_a_table_shows_medians_ratios_and_spread(record):
+    grid, _ = performance.grids(record)
+    assert grid.texts() == [
+        ["base", "20.00", "15.00 to 25.00", "1.000", "-", "2,000"],
+        # Ratios 2, 2.5 and 3; 40 tokens in 50 ms.
+        ["slow", "50.00", "35.00 to 70.00", "2.500", "2.250 to 2.750", "800"],
+    ]
+
+
+def test_rows_of_the_papers_size_have_its_times(record):
+    group = record["groups"][0] | {"table": "1a", "tokens": {}}
+    group["values"] = {"lstm_r1": [4.0], "lstm_r2": [2.0]}
+    for scale, last in (("paper", ["1150", "297"]), ("mini", ["-", "0.500 to 0.500"])):
+        record["groups"] = [group | {"scale": scale}]
+        rows = performance.grids(record)[0].texts()
+        assert [row[0] for row in rows] == ["R1", "R2"] and [row[-1] for row in rows] == last
+
+
+def test_the_page_is_made_again_from_the_records_alone(tmp_path, record):
+    with pytest.raises(InputError, match="there is no record in .*; write one with `define bench"):
+        performance.write_page(tmp_path)
+    (tmp_path / "before.json").write_text(json.dumps(record))
+    (tmp_path / "after.json").write_text(json.dumps(record | {"busy": "The machine was busy."}))
+    (tmp_path / "notes.md").write_text("Kept: a remedy.\n")
+    performance.write_page(tmp_path)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    text = files["README.md"].decode()
+    assert text.index("Kept: a remedy.") < text.index("## after") < text.index("## before")
+    assert text.count("**The machine was busy.**") == 1
+    assert text.count("2.250 to 2.750") == 2 and "![By N](after_growth_N.png)" in text
+    assert {"after_growth_N.svg", "before_growth_N.png"} <= files.keys()
+    performance.write_page(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files

@@ -1,0 +1,162 @@
+"""`define compare` through its argument parser."""
+
+import argparse
+import json
+
+import pytest
+
+from define.cli import compare
+from define.errors import InputError
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        parser = argparse.ArgumentParser()
+        compare.add_parser(parser.add_subparsers())
+        args = parser.parse_args(["compare", *words])
+        assert args.run(args) == 0
+        return capsys.readouterr()
+
+    return run
+
+
+def test_defaults_show_the_tables_with_runs(command, mini_runs, put):
+    put(mini_runs, table="1a", row="lstm_r1", data="wikitext-103")
+    out = command().out
+    assert "Table 1a, scale mini, data wikitext-103" in out
+    assert "Table 1c, scale mini, data ptb" in out and "Table 2" not in out
+    # What the runs say to the claims comes last: all in one table, then the differences.
+    assert (
+        out.index("\nR5 ") < out.index("\nThe paper's claims") < out.index("\nIs the reduce step")
+    )
+    (line,) = [line for line in out.splitlines() if "AWD-LSTM + DeFINE less AWD-LSTM" in line]
+    assert line.split()[-6:] == ["-3.00", "[-7.30,", "+1.30]", "3", "-4.60", "undecided"]
+
+
+def test_a_table_asked_for_has_no_claims_below_unless_they_are_asked_for(command, mini_runs):
+    assert "claims" not in command("--table", "1c").out
+    out = command("--table", "1c", "--claims").out
+    assert out.startswith("The paper's claims") and "undecided" in out and "finished" not in out
+    assert "HGT" not in out and "HGT" in command("--claims").out
+
+
+@pytest.mark.parametrize("output_format", ["markdown", "latex", "html"])
+def test_texts_end_with_the_claims_and_data_has_them_if_asked(command, mini_runs, output_format):
+    text = command("--format", output_format).out
+    (claim,) = [line for line in text.splitlines() if "Does the mixer help?" in line]
+    assert text.index("awd") < text.index(claim) and "not run" in claim
+    assert {row["row"] for row in json.loads(command("--json").out)} >= {
+        "awd_lstm",
+        "awd_lstm_wide",
+    }
+    entries = json.loads(command("--claims", "--json").out)
+    assert entries[2]["claim"] == "define_beats_plain" and entries[2]["pairs"][0]["mean"] == -3.0
+    assert command("--claims", "--format", "csv").out.startswith("claim,question,table,scale")
+
+
+def test_the_margin_is_in_percent(command, put, tmp_path):
+    for seed in (1, 2):
+        put(tmp_path / "runs", table="4b", row="define", seed=seed, test_ppl=101.5)
+        put(tmp_path / "runs", table="6b", row="no_reduce", seed=seed, test_ppl=100.0)
+    verdicts = []
+    for words in ([], ["--margin", "2"]):
+        (entry,) = json.loads(command("--claims", "--table", "6b", "--json", *words).out)
+        verdicts.append((entry["verdict"], entry["margin"]))
+    assert verdicts == [("no", 0.01), ("yes", 0.02)]
+    command("--table", "6b", "--margin", "2", "--report", "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert "`define compare --table 6b --margin 2 --report out`" in text
+    assert (
+        "MER matches without reduce if the interval ends less than 2.00 to the worse, 2 %" in text
+    )
+
+
+def test_a_table_that_shows_another_tables_run_has_runs(command, put, tmp_path):
+    put(tmp_path / "runs", table="4b", row="define")
+    out = command().out
+    assert "Table 4b, " in out and "Table 6a, " in out and "Table 6b, " in out
+    assert "Table 4a, " not in out and "Table 1a, " not in out
+
+
+def test_without_runs_the_default_is_table_1c(command):
+    captured = command()
+    assert "Table 1c, scale paper, data ptb" in captured.out
+    assert "Cited by the paper, not run here" in captured.out
+
+
+def test_json_is_all_that_standard_output_holds(command, mini_runs, tmp_path):
+    captured = command("--table", "1c", "--json", "--plot", "curves.svg", "--report", "report")
+    rows = json.loads(captured.out)
+    assert [row["row"] for row in rows][::5] == ["awd_lstm", "awd_lstm_define"]
+    assert captured.err == "wrote curves.svg\nwrote report/README.md\n"
+    assert (tmp_path / "curves.svg").stat().st_size > 10_000
+    assert (tmp_path / "report" / "README.md").is_file()
+
+
+def test_perplexity_by_parameters_goes_to_a_file(command, put, tmp_path):
+    put(tmp_path / "runs", table="1a", row="lstm_r2", data="wikitext-2")
+    captured = command("--table", "1a", "--plot-params", "size.png", "--report", "report")
+    assert captured.err == "wrote size.png\nwrote report/README.md\n"
+    assert (tmp_path / "size.png").read_bytes() == (
+        tmp_path / "report" / "params_ppl.png"
+    ).read_bytes()
+
+
+def test_tables_repeat_and_scales_filter(command, mini_runs, put):
+    put(mini_runs, scale="smoke")
+    rows = json.loads(command("--table", "1c", "--table", "6b", "--table", "1c", "--json").out)
+    assert [row["table"] for row in rows].count("6b") == 2
+    assert len({(row["table"], row["row"], row["scale"]) for row in rows}) == len(rows) == 15
+    rows = json.loads(command("--scale", "smoke", "--json").out)
+    assert {row["scale"] for row in rows} == {"smoke"}
+
+
+def test_runs_and_data_choose_the_records(command, put, tmp_path):
+    put(tmp_path / "a", test_ppl=101.0)
+    put(tmp_path / "b", seed=2, test_ppl=103.0)
+    put(tmp_path / "b" / "c", data="python_docs", test_ppl=501.0)
+    first = json.loads(command("--runs", "a", "--runs", "b", "--data", "ptb", "--json").out)[0]
+    assert first["ours"]["test_ppl"]["mean"] == 102.0 and first["seeds"] == [1, 2]
+    with pytest.raises(InputError, match="no run on data 'pbt'.*python_docs"):
+        command("--runs", "b", "--data", "pbt")
+
+
+@pytest.mark.parametrize(
+    ("output_format", "beginning"),
+    [
+        ("terminal", "Table 1c"),
+        ("markdown", "### Table 1c"),
+        ("latex", "\\begin{table}"),
+        ("csv", "table,row,label"),
+        ("html", "<!DOCTYPE html>"),
+        ("json", "[\n"),
+    ],
+)
+def test_output_goes_to_a_file(command, mini_runs, tmp_path, output_format, beginning):
+    captured = command("--format", output_format, "--output", "deep/file.txt")
+    assert captured.out == "" and captured.err == "wrote deep/file.txt\n"
+    text = (tmp_path / "deep" / "file.txt").read_text()
+    assert text.startswith(beginning)
+    assert text == command("--format", output_format).out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--table", "1d"], "table '1d'"),
+        (["--scale", "huge"], "scale 'huge'"),
+        (["--runs", "nowhere"], "'nowhere' is not a folder"),
+        (["--claims", "--table", "1b"], "no claim rests on table 1b; take one of 1a, 1c, 2, 3"),
+        (["--claims", "--margin", "100"], "--margin 100 is no percentage from 0 to below 100"),
+        (["--plot", "a.png"], "no validated run"),
+        (["--plot-params", "a.png"], "no series of sizes to plot; tables with one: 1a, 2"),
+        (["--table", "2", "--plot-params", "a.png"], "'2' has no finished run to plot"),
+        (["--table", "1a", "--table", "1c", "--report", "a"], "take one table, not 1a, 1c"),
+    ],
+)
+def test_bad_input_is_refused(command, words, sentence):
+    with pytest.raises(InputError, match=sentence):
+        command(*words)

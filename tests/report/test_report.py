@@ -1,0 +1,248 @@
+"""The report: complete, from records only, and the same each time."""
+
+import json
+
+import pytest
+
+from define.analysis import published
+from define.errors import InputError
+from define.report.readme import write_report
+from define.runs import journal
+
+
+def _files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_report_is_complete(here, mini_runs):
+    write_report("1c", None, "experiments/table_1c")
+    output = here / "experiments" / "table_1c"
+    text = (output / "README.md").read_text()
+    assert text.startswith(
+        "# Table 1c: Word-level language models, Penn Treebank\n\nGenerated from run records by "
+        "`define compare --table 1c --report experiments/table_1c`."
+    )
+    for part in (
+        "* seeds: `awd_lstm` 1, 2, 3; `awd_lstm_define` 1, 2, 3; `awd_lstm_wide` 1, 2\n"
+        "* corpus: 929,589 train, 73,760 valid, 82,430 test tokens; 10,000 types\n"
+        "* device: cpu; threads: 2\n* Python 3.11.7; torch 2.13.0\n* commit: 0123456789ab\n",
+        "```sh\ndefine train experiment=table_1c/awd_lstm scale=mini seed=1\n",
+        "\n![Validation perplexity by epoch](valid_ppl.png)\n",
+    ):
+        assert part in text
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## What was run",
+        "## Results",
+        "## The paper's claims",
+        "## Paired differences",
+        "## Runs",
+    ]
+    assert _cells(text, "Paired differences")[1] == [
+        "AWD-LSTM + DeFINE less AWD-LSTM", "test_ppl", "-3.00", "[-7.30, +1.30]", "3", "1, 2, 3",
+        "-4.60", "undecided",
+    ]  # fmt: skip
+    assert len(_cells(text, "Runs")) == 8
+    assert "\n\n\n" not in text
+    assert "## Search" not in text
+    assert len(json.loads((output / "results.json").read_text())) == 7
+    assert (output / "results.csv").read_text().count("\n") == 8
+    assert (output / "valid_ppl.png").stat().st_size > 10_000
+    assert (output / "valid_ppl.svg").read_text().lstrip().startswith("<?xml")
+
+
+def test_report_can_be_regenerated_from_its_own_records(here, mini_runs):
+    output = here / "experiments" / "table_1c"
+    write_report("1c", None, output)
+    first = _files(output)
+    assert "records/awd_lstm/mini/ptb/seed_1/record.json" in first
+    write_report("1c", None, output)
+    assert _files(output) == first
+    mini_runs.rename(here / "gone")
+    write_report("1c", None, output)
+    assert _files(output) == first
+
+
+def test_a_records_curves_go_with_it(here, put):
+    path = put(here / "runs").with_name(journal.FILE_NAME)
+    for event in (
+        {"event": "started", "updates": 0, "commit": "0" * 40},
+        {"event": "trained", "updates": 50, "train": {"nll": 6.0, "ppl": 403.4}},
+        {"event": "failed", "reason": f"no space left in {here}"},
+    ):
+        journal.append(path, event)
+    write_report("1c", None, "out")
+    copy = here / "out/records/awd_lstm/mini/ptb/seed_1/journal.jsonl"
+    assert journal.read(copy) == journal.read(path)[:2]
+    first = _files(here / "out")
+    write_report("1c", ["out"], "out")
+    assert _files(here / "out").keys() == first.keys()
+    assert copy.read_bytes() == first["records/awd_lstm/mini/ptb/seed_1/journal.jsonl"]
+
+
+def test_no_folder_of_this_machine_is_named(here, mini_runs, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "report"
+    write_report("1c", [mini_runs], elsewhere, ["mini"], ["ptb"])
+    text = (elsewhere / "README.md").read_text()
+    assert str(here) not in text and str(elsewhere.parent) not in text
+    assert "--table 1c --scale mini --data ptb --runs runs --report report`" in text
+
+
+def test_notes_and_search_are_included(here, mini_runs, put):
+    (here / "notes.md").write_text("## What we think\n\nDepth & width.\n")
+    for lr, ppl in ((0.004, 120.5), (0.008, 130.0)):
+        config = {"seed": 1, "optimization": {"lr": [lr]}}
+        put(here / "trials" / str(lr), curve=(ppl,), config=config)
+    write_report("1c", [mini_runs], here, search=here / "trials")
+    text = (here / "README.md").read_text()
+    assert "\n\n## What we think\n\nDepth & width.\n\n## What was run" in text
+    assert _cells(text, "Search")[0][1:] == ["0.004", "1", "120.50", "lowest"]
+    write_report("1c", [mini_runs], here)
+    assert (here / "README.md").read_text().split("## What was run")[1] == text.split(
+        "## What was run"
+    )[1]
+
+
+def test_unfinished_and_dirty_runs_show(here, put, make_record):
+    put(here / "runs", seed=1, status="interrupted")
+    write_report("1c", None, "out")
+    text = (here / "out" / "README.md").read_text()
+    assert "## Paired" not in text and "## The paper's claims" not in text
+    assert _cells(text, "Runs")[0][:4] == ["AWD-LSTM", "1", "interrupted", "-"]
+    record = make_record(seed=1, status="interrupted")
+    record["provenance"]["dirty"] = True
+    (here / "runs/table_1c/awd_lstm/mini/seed_1/record.json").write_text(json.dumps(record))
+    write_report("1c", None, "out")
+    assert "(with uncommitted changes)" in (here / "out" / "README.md").read_text()
+
+
+def test_a_table_without_runs_has_a_report_too(here):
+    write_report("1a", None, "out")
+    text = (here / "out" / "README.md").read_text()
+    assert "Nothing yet." in text and "not run" in text and "valid_ppl.png" not in text
+
+
+def test_nothing_is_written_when_a_record_is_malformed(here, mini_runs):
+    (mini_runs / "record.json").write_text("{}")
+    with pytest.raises(InputError, match="field 'schema' is missing"):
+        write_report("1c", None, "out")
+    assert not (here / "out").exists()
+
+
+def _cells(text, heading):
+    """The cells of the tables below a heading."""
+    part = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+TRANSLATED = "records/transformer_define/mini/multi30k/seed_2"
+
+
+def test_a_table_of_translations_is_reported(here, translation_runs):
+    write_report("3", None, "3")
+    text = (here / "3" / "README.md").read_text()
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "## What was run",
+        "## Results",
+        "## The paper's claims",
+        "## Paired differences",
+        "## Translation scores",
+        "## Runs",
+    ]
+    assert (
+        "* corpus: 29,000 train, 1,014 valid, 1,000 test pairs; 929,589 train, 73,760 valid, "
+        "82,430 test target tokens; 8,000 source and 10,000 target types\n"
+    ) in text
+    assert "![Validation perplexity of target subwords by epoch](valid_ppl.png)" in text
+    assert "![BLEU by total parameters](params_bleu.png)" in text
+    assert (here / "3" / "params_bleu.svg").is_file()
+    assert not (here / "3" / "params_ppl.png").exists()
+    assert _cells(text, "Runs")[0][:5] == ["Transformer", "1", "finished", "11.10", "10.50"]
+    assert "\nPerplexity and tokens are those of target subwords.\n" in text
+    assert text.count("Transformer (authors' run)") == 1  # with the paper's number
+    caveats = published.caveats(["3"])
+    assert len(caveats) == 2 and all(caveat in text for caveat in caveats)
+
+
+def test_the_headlines_hypotheses_are_kept_with_the_record(here, translation_runs):
+    write_report("3", None, "3")
+    first = _files(here / "3")
+    run = translation_runs / "table_3/transformer_define/mini/seed_2"
+    for name in ("val", "test_2016_flickr"):
+        relative = f"hypotheses/beam_5/{name}.txt"
+        assert first[f"{TRANSLATED}/{relative}"] == (run / relative).read_bytes()
+    kept = [name for name in first if name.endswith(".txt")]
+    assert len(kept) == 2 * 8 and all("/beam_5/" in name for name in kept)
+    translation_runs.rename(here / "gone")
+    write_report("3", ["3"], "3")
+    again = _files(here / "3")
+    assert again.keys() == first.keys()
+    assert {name for name in first if again[name] != first[name]} == {"README.md"}  # its command
+
+
+def test_hypotheses_that_were_not_scored_are_refused(here, translation_runs):
+    path = translation_runs / "table_3/transformer_define/mini/seed_2/hypotheses/beam_5/val.txt"
+    scored = path.read_bytes()
+    path.write_bytes(scored[:-1])
+    with pytest.raises(InputError, match="val.txt has the SHA-256 .*, but the scores in .*seed_2"):
+        write_report("3", None, "3")
+    path.unlink()
+    with pytest.raises(InputError, match="beam_5/val.txt is missing; .*record.json has scores"):
+        write_report("3", None, "3")
+    assert not (here / "3").exists()
+    path.write_bytes(scored)
+    write_report("3", None, "3")
+    # The report's own copies count as well.
+    (here / "3" / TRANSLATED / "hypotheses/beam_5/val.txt").write_text("other\n")
+    with pytest.raises(InputError, match="3/records/.*val.txt has the SHA-256"):
+        write_report("3", ["3"], "3")
+
+
+def test_significance_tests_of_the_folder_are_shown(here, translation_runs, make_significance):
+    path = here / "3" / "significance" / "define.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(InputError, match="field 'schema' is missing; run define score again"):
+        write_report("3", None, "3")
+    assert [kept.name for kept in (here / "3").iterdir()] == ["significance"]
+    path.write_text(json.dumps(make_significance()))
+    write_report("3", None, "3")
+    text = (here / "3" / "README.md").read_text()
+    assert _cells(text, "Paired bootstrap")[1][-2:] == ["+2.00", "0.001"]
+
+
+def test_steps_and_evaluations_of_the_folder_are_shown(here, put, make_step, make_evaluation):
+    put(here / "runs", table="1a", row="lstm_r2", data="wikitext-2", curve=(99.0,))
+    for folder, content in (("steps", make_step()), ("evaluations", {})):
+        (here / "1a" / folder).mkdir(parents=True)
+        (here / "1a" / folder / "lstm_r2.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="field 'schema' is missing"):
+        write_report("1a", None, "1a")
+    assert sorted(path.name for path in (here / "1a").iterdir()) == ["evaluations", "steps"]
+    (here / "1a" / "evaluations" / "lstm_r2.json").unlink()
+    write_report("1a", None, "1a")
+    assert _cells((here / "1a" / "README.md").read_text(), "One paper-scale step")[0][:2] == [
+        "R2",
+        "2,800 of 8,400",
+    ]
+    put(here / "runs", table="1a", row="lstm_r5", data="wikitext-2", test_ppl=77.0)
+    (here / "1b" / "evaluations").mkdir(parents=True)
+    (here / "1b" / "evaluations" / "cache.json").write_text(json.dumps(make_evaluation()))
+    write_report("1b", None, "1b")
+    text = (here / "1b" / "README.md").read_text()
+    (line,) = _cells(text, "Further evaluations")
+    assert line[4:9] == ["1", "99.00", "90.00", "116.00", "85.00"]
+    # Table 1b's own row is the run of R5, and its record is kept with the report.
+    assert _cells(text, "Runs") == [["LSTM + DeFINE", *_cells(text, "Runs")[0][1:]]]
+    assert (here / "1b/records/lstm_define/mini/wikitext-2/seed_1/record.json").is_file()
