@@ -5,6 +5,7 @@
 
 from pathlib import Path
 
+from define.runs.significance import FOLDER as FOLDER
 from define.runs.significance import Significance, read
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from define.analysis.benchmarks import read
 from define.cli.main import main
+from define.runs.benchmarks import read
 
 
 @pytest.fixture(autouse=True)
