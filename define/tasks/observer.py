@@ -52,6 +52,9 @@ def autocast(name: str, device: str) -> AbstractContextManager:
 class Observer:
     """What a launcher may want to hear of; the default hears nothing."""
 
+    corpus = None
+    """What the launcher has read already, so that the task need not read it again."""
+
     def optimized_by(self, path: str) -> None:
         """Before training: the optimizer's steps are "fused", "foreach" or torch's "default"."""
 
