@@ -89,12 +89,12 @@ def _train(
             _run_fairseq(config, observer, updates)
         observer.close()
         record |= workload(config).score(config, corpus, quiet)
-        record["provenance"]["finished"] = provenance.now()
-        _end(observer, "finished")
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         _end(observer, status, reason=str(error) or type(error).__name__)
         raise
+    record["provenance"]["finished"] = provenance.now()
+    _end(observer, "finished")
     return record
 
 

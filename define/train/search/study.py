@@ -8,13 +8,12 @@ drawn from each.
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from threading import Event, Lock
 
 import optuna
 from optuna.storages import JournalStorage
@@ -27,7 +26,7 @@ from define.runs import journal, provenance, records
 from define.runs.recipe import differences
 from define.train import devices
 from define.train.compose import compose, override
-from define.train.process import Ended, TrainProcess
+from define.train.process import POLL_S, Ended, TrainProcess
 from define.train.rules import check_recipe
 from define.train.run_folder import alone
 from define.train.search import space
@@ -80,7 +79,7 @@ class Search:
         self.plan, self._tell = plan, tell
         self.base = compose([*plan.overrides, "run.score_test=false"])
         self.folder = Path(self.base.runs_root, records.SEARCH_FOLDER, plan.name)
-        self._stop = Event()
+        self._stopping = False
         work, loaded = workload(self.base), {}
         for setting in ({}, *({p.key: value} for p in plan.space for value in p.values)):
             config = compose([*plan.overrides, *self.chosen(setting), "run.score_test=false"])
@@ -121,24 +120,28 @@ class Search:
             return [self._result(trial) for trial in study.get_trials()]
 
     def _train_all(self, trials: Iterator[optuna.Trial], jobs: int) -> None:
-        drawing = Lock()
+        running: list[Iterator[None]] = []
 
-        def work() -> None:
-            while not self._stop.is_set():
-                with drawing:
-                    trial = next(trials, None)
-                if trial is None:
-                    return
-                self._train(trial)
+        def look() -> bool:
+            """Starts what can be started and follows what runs; whether anything ran."""
+            while len(running) < jobs and not self._stopping:
+                if (trial := next(trials, None)) is None:
+                    break
+                running.append(self._train(trial))
+            followed = list(running)
+            for training in followed:
+                if next(training, True):
+                    running.remove(training)
+            time.sleep(POLL_S)
+            return bool(followed)
 
-        with ThreadPoolExecutor(jobs) as pool:
-            try:
-                workers = [pool.submit(work) for _ in range(jobs)]
-                wait(workers, return_when="FIRST_EXCEPTION")
-            finally:
-                self._stop.set()
-        for worker in workers:
-            worker.result()
+        try:
+            while look():
+                pass
+        finally:  # after an interruption all trials save before this ends
+            self._stopping = True
+            while look():
+                pass
 
     def _trials(self, study: optuna.Study, trials: int) -> Iterator[optuna.Trial]:
         """Trials that an earlier start left unfinished, then new ones."""
@@ -160,23 +163,24 @@ class Search:
             parameter.draw(trial)
         return trial
 
-    def _train(self, trial: optuna.Trial) -> None:
-        """Trains a trial on a device of its own, and reports its validations to Optuna."""
+    def _train(self, trial: optuna.Trial) -> Iterator[None]:
+        """Trains a trial on a device of its own; reports its validations whenever it is asked."""
         folder = self.folder / f"trial_{trial.number}"
         chosen, place = self.chosen(trial.params), override("run.dir", folder)
         reported = set(trial.study.get_trials()[trial.number].intermediate_values)
-        judged, pruned = set(sorted(reported)[:-1]), False
+        judged = set(sorted(reported)[:-1])
 
-        def wanted() -> bool:
-            nonlocal pruned
+        def hopeless() -> bool:
+            """Reports new validations, in their order, until Optuna gives the trial up."""
             for event in journal.read(folder / journal.FILE_NAME):
-                if pruned or event["event"] != "validated" or event["updates"] in judged:
+                if event["event"] != "validated" or event["updates"] in judged:
                     continue
                 judged.add(event["updates"])
                 if event["updates"] not in reported:
                     trial.report(event["valid"]["ppl"], event["updates"])
-                pruned = not self._almost_finished(event) and trial.should_prune()
-            return not (pruned or self._stop.is_set())
+                if not self._almost_finished(event) and trial.should_prune():
+                    return True
+            return False
 
         self._tell(f"trial {trial.number}: {' '.join(chosen)}")
         if is_held(folder / LOG_FILE):
@@ -184,15 +188,23 @@ class Search:
         with ExitStack() as stack:
             device = None
             if not self.base.common.cpu:
-                among, go_on = devices.visible(), lambda: not self._stop.is_set()
-                try:
-                    device = stack.enter_context(devices.take(among, go_on))
-                except devices.Unwanted:
-                    return
+                device = stack.enter_context(devices.take(devices.visible()))
             overrides = [*self.plan.overrides, *chosen, "run.score_test=false", place]
             process = TrainProcess(overrides, folder / LOG_FILE, self.plan.name, device)
-            ended = process.wait(wanted)
-        wanted()  # reports the validations since the last look
+            asked_to_end = pruned = False
+            try:
+                while (ended := process.poll()) is None:
+                    pruned = pruned or hopeless()
+                    if (pruned or self._stopping) and not asked_to_end:
+                        process.terminate()
+                        asked_to_end = True
+                    yield
+            except BaseException:
+                if not asked_to_end:
+                    process.terminate()
+                process.wait()
+                raise
+        pruned = pruned or hopeless()  # by validations since the last look
         what = self._settle(trial, folder / records.FILE_NAME, ended, pruned)
         self._tell(f"trial {trial.number}: {what}")
 
