@@ -223,7 +223,7 @@ class Search:
             perplexity = records.read(path).final["valid"]["ppl"]
             trial.study.tell(trial, perplexity)
             return f"finished with a validation perplexity of {perplexity:.2f}"
-        if ended.interrupted:
+        if ended.interrupted or self._stopping:
             return f"{ended.reason.partition(';')[0]}; it resumes when the search is started again"
         trial.set_user_attr("reason", ended.reason)
         trial.study.tell(trial, state=TrialState.FAIL)

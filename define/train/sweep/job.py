@@ -77,7 +77,8 @@ def _train(sweep: sweeps.Sweep, job: sweeps.Job, config: DictConfig, note) -> No
         if ended.code == 0:
             note("finished", **fields)
         else:
-            event = "interrupted" if ended.interrupted else "failed"
+            # An interruption in the middle of an import may end it with another exit code.
+            event = "interrupted" if ended.interrupted or not wanted() else "failed"
             note(event, reason=ended.reason.removeprefix("interrupted; "), **fields)
 
 
