@@ -71,7 +71,7 @@ def test_define_commands(words):
     args = build_parser().parse_args(words[1:])
     if words[1] in ("train", "step", "search"):
         from define.train.compose import compose
-        from define.train.sweep.overrides import split
+        from define.train.sweep.plan import split
 
         for job in split(args.overrides)[1]:
             config = compose(job)

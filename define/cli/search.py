@@ -1,4 +1,4 @@
-"""`define search`: learning rates, dropouts and the like, chosen on validation."""
+"""`define search`: hyper-parameters chosen on validation."""
 
 import argparse
 import json
@@ -6,32 +6,32 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from define.errors import InputError
 from define.report.grid import ABSENT, Grid, print_terminal
 
 if TYPE_CHECKING:
-    from define.train.search.study import Search, TrialResult
+    from define.train.search.study import TrialResult
 
 DESCRIPTION = """\
-Searches for hyper-parameters with Optuna. Every trial is one `define train` with the overrides, a
-setting drawn from the space, and no test set; it is judged by its final validation perplexity.
+Searches for hyper-parameters with Optuna. Every trial is one `define train` with the overrides and
+a setting drawn from the space. It never reads the test set: its final validation perplexity counts.
 
   define search experiment=table_4a/linear scale=mini --trials 8 \\
       --space 'optimization.lr=log(1e-3,1e-2)' --space 'model.output_dropout=uniform(0,0.5)'
 
-A search lies in RUNS/search/NAME, one run folder per trial. The same command resumes it:
-interrupted trials continue from their checkpoint with their setting, finished and failed ones are
-kept, and new ones are drawn until there are as many as --trials says. With --jobs 1 an interrupted
-search draws the same settings as an uninterrupted one. If the best value lies at the edge of its
-range, resume with a wider range and more trials.
+A search is the folder RUNS/search/NAME, with a run folder per trial. The same command resumes it:
+interrupted trials continue from their checkpoint with their setting, finished and failed trials are
+kept, and new ones are drawn until there are --trials of them. With --jobs 1 an interrupted search
+draws the same settings as an uninterrupted one. If the best value lies at the edge of its range,
+resume with a wider range and more trials.
 
-A trial that validates worse than others did after as many updates is pruned (see --pruner). That
-takes several validations in a run: with few, `checkpoint.save_interval_updates=N` (a checkpoint and
-a validation) or `dataset.validate_interval_updates=N` (a validation alone) makes more of them.
+A trial that validates worse than others after as many updates is pruned (see --pruner). That needs
+several validations per run; `checkpoint.save_interval_updates=N` (a checkpoint and a validation) or
+`dataset.validate_interval_updates=N` (a validation alone) adds some.
 
-Exit codes: 0, 1 if a trial failed, 2 after bad input, 130 after an interruption.
+Exit codes: 0; 1 if a trial failed; 2 for bad input; 130 if interrupted.
 """
 SAMPLERS, PRUNERS = ("tpe", "random", "grid"), ("none", "median", "halving")
 
@@ -56,48 +56,48 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="append",
         default=[],
         metavar="KEY=SPEC",
-        help="what to vary, repeatable: log(a,b), uniform(a,b), int(a,b) or choice(x,y,...), ends "
-        "included (default: the learning rate, log, from a quarter of the recipe's to four times)",
+        help="what to vary, repeatable: log(a,b), uniform(a,b), int(a,b), ends included, or "
+        "choice(x,y,...) (default: the learning rate, log, from 1/4 to 4 times the recipe's)",
     )
     parser.add_argument(
         "--trials",
         type=int,
         default=20,
         metavar="N",
-        help="of the search in total, earlier ones included (default: 20; a grid ends by itself)",
+        help="trials in total, those of earlier starts included (default: 20; a grid may end "
+        "earlier)",
     )
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="J", help="trials at a time (default: 1)"
+        "--jobs", type=int, default=1, metavar="J", help="parallel trials (default: 1)"
     )
     parser.add_argument(
-        "--name", help="of the search's folder (default: the row, and a hash of what is searched)"
+        "--name", help="of the search's folder (default: the row and a hash of the search)"
     )
     parser.add_argument(
         "--sampler",
         choices=SAMPLERS,
         default="tpe",
-        help="tpe draws 5 trials at random, then near the better ones; random; grid takes 5 values "
-        "of each continuous range, in a random order (default: tpe)",
+        help="tpe draws 5 trials at random, then near the better ones; random; grid tries 5 values "
+        "of each continuous range, in random order (default: tpe)",
     )
     parser.add_argument(
-        "--sampler-seed", type=int, default=0, metavar="S", help="of the draws (default: 0)"
+        "--sampler-seed", type=int, default=0, metavar="S", help="seed of the draws (default: 0)"
     )
     parser.add_argument(
         "--pruner",
         choices=PRUNERS,
         default="median",
-        help="median gives up what is worse than the median of the finished trials, once there are "
-        "3; halving lets the best quarter go on, at updates that grow fourfold (default: median)",
+        help="median stops a trial that is worse than the median of the finished ones, once there "
+        "are 3; halving keeps the best quarter, at updates that grow fourfold (default: median)",
     )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Searches and prints what came out. Raises InputError for bad input."""
     try:
         from define.train.search.plan import make_plan
-        from define.train.search.study import Search
+        from define.train.search.study import Search, best_of
     except ModuleNotFoundError as error:
         if error.name != "optuna":
             raise
@@ -105,26 +105,29 @@ def run(args: argparse.Namespace) -> int:
             "define search needs Optuna, which is not installed; run "
             "`pip install 'define-reproduction[sweep]'`"
         ) from None
-    plan = make_plan(
-        args.overrides,
-        args.space,
-        args.name,
-        sampler=args.sampler,
-        sampler_seed=args.sampler_seed,
-        pruner=args.pruner,
-    )
+    options = {key: getattr(args, key) for key in ("sampler", "sampler_seed", "pruner")}
+    plan = make_plan(args.overrides, args.space, args.name, **options)
     search = Search(plan, _tell)
     space = ", ".join(map(str, plan.space))
     default = "" if args.space else " (the default)"
     _tell(f"search {plan.name} in {search.folder}")
     _tell(f"trained with {' '.join(plan.overrides)}; space{default}: {space}")
     results = search.run(args.trials, args.jobs)
+    best = best_of(results)
+    command = best and shlex.join(search.command(best))
     if args.json:
-        json.dump(_outcome(search, results), sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
+        outcome = {
+            "folder": str(search.folder),
+            **plan.to_json(),
+            "trials": [asdict(trial) for trial in results],
+            "best": best and best.number,
+            "command": command,
+        }
+        print(json.dumps(outcome, indent=2, ensure_ascii=False))
     else:
-        print_terminal([_grid(search, results)], sys.stdout)
-        if command := _outcome(search, results)["command"]:  # whole, however wide the terminal is
+        keys = [parameter.key for parameter in plan.space]
+        print_terminal([_grid(plan.name, keys, results, best)], sys.stdout)
+        if command:  # whole, however wide the terminal is
             print(command)
     return int(any(trial.state not in ("finished", "pruned") for trial in results))
 
@@ -133,54 +136,34 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _outcome(search: "Search", results: Sequence["TrialResult"]) -> dict:
-    from define.train.search.study import best_of
-
-    best = best_of(results)
-    return {
-        "folder": str(search.folder),
-        **search.plan.to_json(),
-        "trials": [asdict(trial) for trial in results],
-        "best": None if best is None else best.number,
-        "command": None if best is None else shlex.join(search.command(best)),
-    }
-
-
-def _grid(search: "Search", results: Sequence["TrialResult"]) -> Grid:
+def _grid(
+    name: str, keys: Sequence[str], results: Sequence["TrialResult"], best: "TrialResult | None"
+) -> Grid:
     """One line per trial."""
-    from define.train.search.study import best_of
 
-    keys = [parameter.key for parameter in search.plan.space]
-    best = best_of(results)
-    rows = [
-        [
-            str(trial.number),
-            *(_cell(trial.setting.get(key)) for key in keys),
-            _state(trial),
-            ABSENT if trial.valid_ppl is None else f"{trial.valid_ppl:.2f}",
-            ABSENT if trial.minutes is None else f"{trial.minutes:.1f}",
-            "best" if trial is best else "",
-        ]
-        for trial in results
-    ]
+    def cell(value: Any, form: str = "") -> str:
+        return ABSENT if value is None else format(value, form)
+
+    rows = []
+    for trial in results:
+        setting = [trial.setting.get(key) for key in keys]
+        pruned = trial.state == "pruned"
+        rows.append(
+            [
+                str(trial.number),
+                *(cell(value, ".4g" if isinstance(value, float) else "") for value in setting),
+                f"pruned at update {trial.updates}" if pruned else trial.state,
+                cell(trial.valid_ppl, ".2f"),
+                cell(trial.minutes, ".1f"),
+                "best" if trial is best else "",
+            ]
+        )
     notes = [f"Trial {t.number} failed: {t.reason}" for t in results if t.state == "failed"]
     if any(trial.state == "interrupted" for trial in results):
-        notes.append("Interrupted trials go on when the search is run again.")
+        notes.append("Interrupted trials continue when the search is run again.")
     if best is None:
-        notes.append("No trial has finished, so there is no best one.")
+        notes.append("No trial has finished, so there is no best trial.")
     else:
-        notes.append(
-            f"Trial {best.number} is the best one; this trains it and scores its test set:"
-        )
+        notes.append(f"Trial {best.number} is the best; this trains it and scores its test set:")
     header = ["trial", *keys, "state", "valid ppl", "minutes", ""]
-    return Grid(f"Search {search.plan.name}, judged on validation", header, rows, notes)
-
-
-def _cell(value: float | int | str | None) -> str:
-    if value is None:
-        return ABSENT
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _state(trial: "TrialResult") -> str:
-    return f"pruned at update {trial.updates}" if trial.state == "pruned" else trial.state
+    return Grid(f"Search {name}, judged on validation", header, rows, notes)

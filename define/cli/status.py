@@ -1,9 +1,9 @@
-"""`define status`: how the sweeps stand."""
+"""`define status`: the state of sweeps and their jobs."""
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from define.runs.summary import scores
 from define.runs.sweeps import State, Sweep
 
 DESCRIPTION = """\
-Lists the sweeps of `define train -m` below the runs, or the jobs of one of them.
+Lists the sweeps of `define train -m`, or the jobs of one sweep.
 
   define status
   define status table_1c-mini-3f2a9c01
@@ -24,11 +24,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Adds the subcommand `status`."""
     parser = subparsers.add_parser(
         "status",
-        help="show how the sweeps stand",
+        help="show the state of sweeps",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", nargs="?", help="a sweep, to list its jobs")
+    parser.add_argument("name", nargs="?", help="list the jobs of this sweep")
     parser.add_argument(
         "--runs",
         type=Path,
@@ -42,39 +42,24 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.name is None:
         found = [(sweep, sweeps.counts(sweeps.states(sweep))) for sweep in sweeps.find(args.runs)]
-        if args.json:
-            _print_json([{"name": s.name, "jobs": len(s.jobs), **counts} for s, counts in found])
-        else:
-            print_terminal([_overview(found)], sys.stdout)
-        return 0
-    sweep = sweeps.find_one(args.runs, args.name)
-    states = sweeps.states(sweep)
-    if args.json:
-        _print_json(
-            {
-                "name": sweep.name,
-                "command": sweep.command,
-                "created": sweep.created,
-                "jobs": [_job(state) for state in states],
-            }
-        )
+        value: Any = [{"name": s.name, "jobs": len(s.jobs), **counts} for s, counts in found]
+        header = ["name", "jobs", *sweeps.STATES]
+        rows = [list(map(str, sweep.values())) for sweep in value]
+        notes = [] if rows else ["No sweeps yet: `define train -m` starts one."]
+        grid = Grid("Sweeps", header, rows, notes)
     else:
-        print_terminal([_jobs(sweep, states)], sys.stdout)
-        print(f"Its command: {sweep.command}")
+        sweep = sweeps.find_one(args.runs, args.name)
+        states = sweeps.states(sweep)
+        about = {key: getattr(sweep, key) for key in ("name", "command", "created")}
+        value = {**about, "jobs": list(map(_job, states))}
+        grid = _jobs(sweep, states)
+    if args.json:
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        print_terminal([grid], sys.stdout)
+        if args.name is not None:
+            print(f"Its command: {sweep.command}")  # whole, however wide the terminal is
     return 0
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _overview(found: Sequence[tuple[Sweep, Mapping[str, int]]]) -> Grid:
-    rows = [
-        [sweep.name, str(len(sweep.jobs)), *(str(number) for number in counts.values())]
-        for sweep, counts in found
-    ]
-    notes = [] if rows else ["None yet: `define train -m` makes them."]
-    return Grid("Sweeps", ["name", "jobs", *sweeps.STATES], rows, notes)
 
 
 def _jobs(sweep: Sweep, states: Sequence[State]) -> Grid:
@@ -95,14 +80,9 @@ def _jobs(sweep: Sweep, states: Sequence[State]) -> Grid:
 
 def _job(state: State) -> dict[str, Any]:
     job = state.job
+    about = ("number", "overrides", "table", "row", "scale", "corpus", "seed", "run_dir")
     return {
-        "number": job.number,
-        "overrides": list(job.overrides),
-        **{key: getattr(job, key) for key in ("table", "row", "scale", "corpus", "seed")},
-        "run_dir": job.run_dir,
-        "state": state.state,
-        "reason": state.reason,
-        "attempts": state.attempts,
-        "seconds": state.seconds,
+        **{key: getattr(job, key) for key in about},
+        **{key: getattr(state, key) for key in ("state", "reason", "attempts", "seconds")},
         "metrics": state.record.metrics if state.record else None,
     }

@@ -11,23 +11,24 @@ from define.runs.records import without_places
 from define.runs.summary import summary
 
 DESCRIPTION = """\
-Trains what the overrides describe, scores it, and leaves a record in the run folder. An interrupted
-run goes on with the same command; a finished one is not trained again.
+Trains the model that the overrides describe, scores it, and writes a record to the run folder. The
+same command resumes an interrupted run; a finished run is not trained again.
 
   define train experiment=table_1c/awd_lstm_define scale=mini seed=1
   define train experiment=table_1c/awd_lstm scale=paper --dry-run
 
-With -m a sweep: every combination of the values given as lists, one process each. Started again, it
-skips what is finished and tries the rest again; `define status` shows it. The exit code is 0 if all
-runs are finished and 1 if not.
+With -m it trains a sweep: every combination of the values given as lists, one process each. The
+same command skips finished runs and starts all others again; `define status` shows the sweep. The
+exit code is 0 if all runs are finished, else 1.
 
   define train -m experiment=table_1c/awd_lstm,table_1c/awd_lstm_define --seeds 1-3
   define train -m --seeds 1-8 hydra/launcher=joblib hydra.launcher.n_jobs=2 threads=1
   define train -m --seeds 1-8 hydra/launcher=slurm hydra.launcher.partition=gpu scale=paper
 
-Overrides that begin with "hydra" are for Hydra's launcher: basic (one run after the other), joblib,
-submitit_local (all at once, or hydra.sweeper.max_batch_size of them), submitit_slurm or slurm
-(configs/hydra/launcher/slurm.yaml). On a machine with GPUs each run has one of its own.
+Overrides that begin with "hydra" choose and set up Hydra's launcher: basic (one run after the
+other), joblib, submitit_local (all at once, or hydra.sweeper.max_batch_size of them),
+submitit_slurm or slurm (configs/hydra/launcher/slurm.yaml). On a machine with GPUs each run has a
+GPU of its own.
 """
 
 
@@ -46,10 +47,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         action="store_true",
         help="train every combination of the values given as lists, one process each",
     )
-    parser.add_argument("--seeds", help="with -m: seeds such as 1-3 or 1,2,5, of every row")
-    parser.add_argument(
-        "--name", help="with -m: of the sweep's folder; by default the jobs decide it"
-    )
+    parser.add_argument("--seeds", help="with -m: the seeds of every row, such as 1-3 or 1,2,5")
+    parser.add_argument("--name", help="with -m: the sweep's name (default: derived from its runs)")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--dry-run",
@@ -60,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     instead.add_argument(
         "--corpora",
         action="store_true",
-        help="print the names of the corpora that the runs read, one a line; train nothing",
+        help="print the names of the corpora that the runs read, one per line; train nothing",
     )
     instead.add_argument(
         "--fairseq",
@@ -70,7 +69,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--full", action="store_true", help="with --dry-run: print the whole config too"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bars, for logs")
+    parser.add_argument("--quiet", action="store_true", help="show no progress, for logs")
     parser.set_defaults(run=run)
 
 
@@ -116,8 +115,7 @@ def _multirun(args: argparse.Namespace) -> int:
     for option in ("fairseq", "full"):
         if getattr(args, option):
             raise InputError(f"--{option} is for one run; leave -m out")
-    from define.train.sweep.overrides import seeds_override
-    from define.train.sweep.plan import corpora, plan
+    from define.train.sweep.plan import corpora, plan, seeds_override
 
     if args.seeds is not None:
         for word in args.overrides:

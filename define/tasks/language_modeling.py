@@ -38,13 +38,13 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
     of the same lengths.
 
     Args:
-        corpus: the corpus to read; default: the one prepared in `cfg.data`.
+        corpus: the corpus to read; default: the launcher's, else the one prepared in `cfg.data`.
     """
 
     def __init__(self, cfg: LanguageModelingTaskConfig, corpus: corpora.Corpus | None = None):
         super().__init__(cfg)
         check(cfg)
-        self.corpus = corpora.load(cfg.data) if corpus is None else corpus
+        self.corpus = corpus or self.observer.corpus or corpora.load(cfg.data)
         self._state: dict[str, State | None] = defaultdict(lambda: None)
         self._all_columns: State | None = None
         self._restored: State | None = None

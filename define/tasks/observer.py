@@ -54,6 +54,9 @@ def autocast(name: str, device: str) -> AbstractContextManager:
 class Observer:
     """Callbacks for a launcher; by default they do nothing."""
 
+    corpus = None
+    """What the launcher has read already, so that the task need not read it again."""
+
     def optimized_by(self, path: str) -> None:
         """Called before training; `path` is the step in use: "fused", "foreach" or "default"."""
 

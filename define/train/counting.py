@@ -49,7 +49,11 @@ def parameters(model_section: Mapping[str, Any], types: Types) -> dict[str, int]
     Raises:
         InputError: the model cannot be built.
     """
-    model = build(model_section, types)
+    return count(build(model_section, types))
+
+
+def count(model: nn.Module) -> dict[str, int]:
+    """{"define", "context", "io", "total"} of a model."""
     if isinstance(model, Outline):
         return count_parameters(model, model.embeddings, model.output_layers)
     return count_parameters(model, [model.embedding], [model.output])

@@ -1,7 +1,7 @@
-"""GPUs for jobs that share a machine: each job holds one by the locked file of that device.
+"""One GPU per job: a job holds a device by locking that device's file.
 
-The files lie in a folder of the user's below the system's temporary one, so that all sweeps on a
-machine keep out of each other's way. A device is known by how CUDA_VISIBLE_DEVICES calls it.
+The files are in one folder per user below the system's temporary folder, so that all sweeps and
+searches on a machine share its devices. A device is named as in CUDA_VISIBLE_DEVICES.
 """
 
 import os
@@ -16,15 +16,15 @@ from define.files import hold
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 PAUSE_S = 0.5
-"""Between two looks for a free device."""
+"""Between two attempts to get a device."""
 
 
-class Stopped(Exception):
+class Unwanted(Exception):
     """The sweep was interrupted while a job waited for a device."""
 
 
 def visible() -> list[str]:
-    """The devices of this process: those of CUDA_VISIBLE_DEVICES if it is set, else all."""
+    """The devices of this process: those in CUDA_VISIBLE_DEVICES if it is set, else all."""
     if (listed := os.environ.get(VISIBLE)) is not None:
         names = [name.strip() for name in listed.split(",")]
         return [name for name in names if name not in ("", "-1")]
@@ -41,35 +41,34 @@ def visible() -> list[str]:
 
 
 def locks_folder() -> Path:
-    """Where the devices' files lie; a SLURM allocation numbers its devices for itself."""
+    """The folder of the devices' files; each SLURM allocation numbers its own devices."""
     allocation = os.environ.get("SLURM_JOB_ID")
     name = f"define-devices-{os.getuid()}" + (f"-{allocation}" if allocation else "")
     return Path(tempfile.gettempdir()) / name
 
 
 @contextmanager
-def take(among: Sequence[str], stopped: Callable[[], bool] = lambda: False) -> Iterator[str]:
-    """Holds a device that nobody else holds; waits for one.
+def take(among: Sequence[str], wanted: Callable[[], bool] = lambda: True) -> Iterator[str]:
+    """Holds a device that nobody else holds; waits until one is free.
 
     Args:
-        among: the devices that there are.
-        stopped: is asked now and then while waiting.
+        among: the devices to choose from.
+        wanted: whether to wait any longer.
     Yields:
-        its name, or "" where there are none: a job then computes on the processor, as a single run
-        does. The system lets go of it however the process ends.
+        its name, or "" if there are none: the job then computes on the processor. The system
+        releases the device however the process ends.
     Raises:
-        Stopped: `stopped` said so.
+        Unwanted: `wanted` returned False.
     """
     if not among:
         yield ""
         return
     locks_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-    while True:
+    while wanted():
         for name in among:
             with hold(locks_folder() / name.replace("/", "_")) as held:
                 if held:
                     yield name
                     return
-        if stopped():
-            raise Stopped
         time.sleep(PAUSE_S)
+    raise Unwanted

@@ -6,8 +6,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from define.core.counting import without_values
-from define.core.registry import build_model
 from define.criterions.options import require_penalties
 from define.data.text import corpora
 from define.data.text.corpora import Corpus
@@ -15,14 +13,15 @@ from define.data.text.streams import Streams
 from define.errors import InputError
 from define.evaluation import checkpoints, protocols
 from define.evaluation.perplexity import evaluate, layout
-from define.tasks.options import check, require_streams, window_lengths
+from define.tasks import options
+from define.train.counting import build, count
 
 
 def check_recipe(config: DictConfig) -> None:
-    """Refuses precisions that these models are not made for.
+    """Refuses precisions that these models do not support.
 
     Raises:
-        InputError: fairseq's own half precision is asked for.
+        InputError: the config asks for fairseq's own half precision.
     """
     common = config.common
     if common.fp16 or common.bf16 or common.amp:
@@ -32,39 +31,42 @@ def check_recipe(config: DictConfig) -> None:
 
 
 def load(config: DictConfig) -> Corpus:
-    """Builds what training will read, so that a bad value is refused before a run folder appears.
+    """Reads the corpus.
 
     Raises:
-        InputError: no corpus, or a value that breaks a rule.
+        InputError: it is not prepared, or its files have changed.
     """
-    check(config.task)
-    corpus = corpora.load(config.task.data)
+    return corpora.load(config.task.data)
+
+
+def check(config: DictConfig, corpus: Corpus) -> dict[str, int]:
+    """Refuses what could not be trained or scored, before a run folder appears.
+
+    Returns:
+        the model's parameters by part.
+    Raises:
+        InputError: a value breaks a rule.
+    """
+    options.check(config.task)
     if config.criterion._name != "define_language_modeling":
         raise InputError(
             f"criterion = {config.criterion._name} carries no state between batches; take "
             f"criterion=define_language_modeling"
         )
     require_penalties(config.criterion.ar, config.criterion.tar)
-    for split, streams in (
-        ("train", config.dataset.batch_size),
-        ("valid", config.dataset.batch_size_valid),
+    train = corpus.tokens["train"][: config.task.train_tokens or None]
+    for tokens, streams, is_train in (
+        (train, config.dataset.batch_size, True),
+        (corpus.tokens["valid"], config.dataset.batch_size_valid, False),
     ):
-        require_streams(streams)
-        is_train = split == "train"
-        tokens = corpus.tokens[split][: is_train and config.task.train_tokens or None]
+        options.require_streams(streams)
         steps = Streams(tokens, corpus.eos, streams).steps
-        window_lengths(config.task, steps, is_train, config.common.seed, epoch=1)
-    with without_values():
-        model = build_model(config.model, corpus.types)
+        options.window_lengths(config.task, steps, is_train, config.common.seed, epoch=1)
+    model = build(config.model, corpus.types)
     for protocol in _protocols(config).values():
         for split, streams in _final_streams(config).items():
             layout(model, corpus.tokens[split], corpus.eos, streams, protocol)
-    return corpus
-
-
-def types(corpus: Corpus) -> int:
-    """V, end-of-sentence included."""
-    return corpus.types
+    return count(model)
 
 
 def _protocols(config: DictConfig) -> dict[str, protocols.Protocol]:
@@ -72,11 +74,9 @@ def _protocols(config: DictConfig) -> dict[str, protocols.Protocol]:
 
 
 def _final_streams(config: DictConfig) -> dict[str, int]:
-    """Split -> streams side by side, of the splits that are scored in the end."""
+    """Split -> parallel streams, for the splits that are scored at the end."""
     streams = {"valid": config.dataset.batch_size_valid}
-    if config.run.score_test:
-        streams["test"] = config.run.test_batch_size
-    return streams
+    return streams | ({"test": config.run.test_batch_size} if config.run.score_test else {})
 
 
 def score(config: DictConfig, corpus: Corpus, quiet: bool) -> dict[str, Any]:
@@ -90,9 +90,9 @@ def score(config: DictConfig, corpus: Corpus, quiet: bool) -> dict[str, Any]:
     if torch.cuda.is_available() and not config.common.cpu:
         model.cuda()
     streams = _final_streams(config)
+    sizes = {f"{split}_batch_size": size for split, size in streams.items()}
     found = {}
     for name, protocol in _protocols(config).items():
-        sizes = {f"{split}_batch_size": size for split, size in streams.items()}
         scores = {
             split: evaluate(model, corpus.tokens[split], corpus.eos, size, protocol, quiet)
             for split, size in streams.items()

@@ -81,7 +81,8 @@ class RunObserver(Observer):
         max_update: length of the progress bar; 0 if it is not known.
         log_interval: updates between two lines of the journal.
         tracker: gets every line of training and every epoch's metrics too.
-        quiet: no progress bar, one line per epoch.
+        quiet: whether to show no progress bar, only a line per epoch.
+        corpus: what the task reads.
     """
 
     def __init__(
@@ -92,8 +93,9 @@ class RunObserver(Observer):
         log_interval: int,
         tracker: Tracker,
         quiet: bool = False,
+        corpus: Any = None,
     ):
-        self.path, self.record, self.tracker = path, record, tracker
+        self.path, self.record, self.tracker, self.corpus = path, record, tracker, corpus
         self._journal = path.with_name(journal.FILE_NAME)
         self._log_interval, self._interval = log_interval, Interval()
         speed = record["speed"]

@@ -1,24 +1,25 @@
-"""A run in a process of its own, its output in a log: what sweeps and searches start."""
+"""A run in a process of its own, with its output in a log: what sweeps and searches start."""
 
 import ctypes
 import fcntl
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from define.runs import sweeps
 from define.train import devices
 
 INTERRUPTED = 130
-"""The exit code of a run that was asked to end and saved what it had."""
+"""Exit code of a run that was asked to end and has saved."""
+POLL_S = 0.2
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Ended:
 
     Attributes:
         code: its exit code; below zero, the signal that killed it.
-        reason: the last line that it printed; "" if it ended well.
+        reason: the signal or the last line that it printed; "" if it ended well.
     """
 
     code: int
@@ -35,96 +36,75 @@ class Ended:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody ended it from outside; started again, it resumes."""
+        """Whether it was ended from outside; it resumes when it is started again."""
         return self.code < 0 or self.code == INTERRUPTED
 
 
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
-
-
-def end_with_the_parent() -> None:
-    """Has the system ask this process to end when the thread that started it does, on Linux."""
+def _before_it_starts() -> None:
+    """Runs in the new process: it ends with its parent (on Linux) and ignores SLURM's warning."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _begin_below() -> None:
-    end_with_the_parent()
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # meant for submitit, the parent
 
 
 class TrainProcess:
     """`define train OVERRIDES` in a process of its own, started at once.
 
-    It is in no process group of the terminal: whoever started it passes an interruption on, once.
-    It is asked to end when whoever started it dies (on Linux), and ignores SIGUSR2, by which SLURM
-    tells submitit, above it, that the time is up. It holds its log until it ends: a second one with
-    that log waits for the first.
+    It belongs to no process group of the terminal: the parent passes an interruption on, once. It
+    keeps its log locked until it ends, so that a second process with that log waits.
 
     Args:
-        overrides: Hydra overrides; the run's folder follows from them.
-        log: a file that what it prints is appended to; made with its folders.
-        sweep: the name of the sweep, or search, that it is a job of.
-        device: the one that it sees, "" for none; by default all that this process sees.
-        quiet: no progress bars.
+        overrides: Hydra overrides; they decide the run's folder.
+        log: file that its output is appended to; created with its folders.
+        sweep: name of the sweep or search that it is a job of.
+        device: the GPU that it sees, "" for none; by default all that this process sees.
     """
 
     def __init__(
-        self,
-        overrides: Sequence[str],
-        log: Path,
-        sweep: str,
-        device: str | None = None,
-        quiet: bool = True,
-    ):
-        env = {**os.environ, sweeps.VARIABLE: sweep, "TQDM_MININTERVAL": "1"}
+        self, overrides: Sequence[str], log: Path, sweep: str, device: str | None = None
+    ) -> None:
+        env = {**os.environ, sweeps.VARIABLE: sweep}
         if device is not None:
             env[devices.VISIBLE] = device
-        flags = ["--quiet"] if quiet else []
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "ab") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)  # the process inherits it with its output
+            fcntl.flock(stream, fcntl.LOCK_EX)  # inherited by the process with its output
             self._begin = stream.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "define", "train", *flags, *overrides],
+                [sys.executable, "-m", "define", "train", "--quiet", *overrides],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=env,
                 start_new_session=True,
-                preexec_fn=_begin_below,
+                preexec_fn=_before_it_starts,
             )
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """Its process number."""
         return self._process.pid
-
-    def follow(self, terminal: IO[bytes]) -> Ended:
-        """Waits for its end, and copies meanwhile what it prints."""
-        with open(self._log, "rb") as stream:
-            stream.seek(self._begin)
-            while True:
-                ended = self.poll()
-                shutil.copyfileobj(stream, terminal)
-                terminal.flush()
-                if ended:
-                    return ended
-                time.sleep(0.2)
 
     def poll(self) -> Ended | None:
         """How it ended; None while it runs."""
         return None if self._process.poll() is None else self.wait()
 
     def terminate(self) -> None:
-        """Asks it to end; it saves what it has, in its own time."""
+        """Asks it to save and end."""
         self._process.terminate()
 
-    def wait(self) -> Ended:
-        """Waits for its end."""
+    def wait(self, wanted: Callable[[], bool] | None = None) -> Ended:
+        """Waits for its end; asks it to end as soon as `wanted` returns False."""
+        while wanted is not None and self._process.poll() is None:
+            if not wanted():
+                self.terminate()
+                break
+            time.sleep(POLL_S)
         code = self._process.wait()
+        if code < 0:
+            hint = ", perhaps for lack of memory" if -code == signal.SIGKILL else ""
+            return Ended(code, f"killed by {signal.Signals(-code).name}{hint}")
         return Ended(code, self._last_line() if code else "")
 
     def _last_line(self) -> str:

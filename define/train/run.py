@@ -13,7 +13,6 @@ from define.errors import InputError
 from define.runs import provenance, records
 from define.tasks.observer import Observed, Observer
 from define.train.compose import fairseq_config
-from define.train.counting import parameters
 from define.train.observer import RunObserver
 from define.train.rules import check_recipe
 from define.train.run_folder import (
@@ -24,7 +23,7 @@ from define.train.run_folder import (
     published_config,
     write_configs,
 )
-from define.train.tracking import Views, open_views
+from define.train.tracking import Tracker, open_views
 from define.train.trainer import main as fairseq_main
 from define.train.workloads import Corpus, workload
 
@@ -34,7 +33,7 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
 
     Args:
         config: from `define.train.compose.compose`.
-        quiet: no progress bars.
+        quiet: whether to show no progress bars.
     Returns:
         the finished record.
     Raises:
@@ -42,12 +41,12 @@ def train(config: DictConfig, quiet: bool = False) -> dict[str, Any]:
     """
     plugin.register()
     check_recipe(config)
-    corpus = workload(config).load(config)
-    counts = parameters(config.model, workload(config).types(corpus))
     if (record := finished(config)) is not None:
         return record
+    corpus = workload(config).load(config)
+    counts = workload(config).check(config, corpus)
     with alone(Path(config.run.dir)):
-        # Whoever held the folder until now may have finished the run.
+        # Another process may have finished the run in the meantime.
         if (record := finished(config)) is not None:
             return record
         return _train(config, corpus, counts, existing(config), quiet)
@@ -79,41 +78,37 @@ def _train(
     record["status"] = "running"
     write_configs(config, folder)
     records.write(path, record)
-    views = Views()
-    observer = RunObserver(
-        path,
-        record,
-        config.optimization.max_update,
-        config.common.log_interval,
-        views,
-        quiet,
-    )
+    tracker = Tracker()
+    limit, interval = config.optimization.max_update, config.common.log_interval
+    observer = RunObserver(path, record, limit, interval, tracker, quiet, corpus)
     try:
         updates = _updates(config)
         observer.note("started", updates=updates, commit=origin["commit"], **_factors(config))
-        open_views(views, record, folder, config.wandb, config.tensorboard, updates)
+        open_views(tracker, record, folder, config.wandb, config.tensorboard, updates)
         with _log_to(folder / "train.log"):
             _run_fairseq(config, observer, updates)
         observer.close()
         record |= workload(config).score(config, corpus, quiet)
     except BaseException as error:
-        record["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        observer.save()
-        observer.note(record["status"], reason=str(error) or type(error).__name__)
-        views.stop(record)
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        _end(observer, status, reason=str(error) or type(error).__name__)
         raise
-    finally:
-        observer.close()
-    record["status"] = "finished"
     record["provenance"]["finished"] = provenance.now()
-    observer.save()
-    observer.note("finished")
-    views.finish(record)
+    _end(observer, "finished")
     return record
 
 
+def _end(observer: RunObserver, status: str, **details: str) -> None:
+    """Writes how the run ended to its record, its journal and its views."""
+    observer.close()
+    observer.record["status"] = status
+    observer.save()
+    observer.note(status, **details)
+    observer.tracker.finish(observer.record)
+
+
 def _factors(config: DictConfig) -> dict[str, dict[str, float]]:
-    """Those on each part's rates, as the journal has them."""
+    """The factors of each part's rates, for the journal."""
     return {
         key: OmegaConf.to_container(config.optimization[key])
         for key in ("lr_factors", "weight_decay_factors")
@@ -121,7 +116,7 @@ def _factors(config: DictConfig) -> dict[str, dict[str, float]]:
 
 
 def _updates(config: DictConfig) -> int:
-    """Updates behind the checkpoint that training resumes from."""
+    """Updates of the checkpoint that training resumes from."""
     last = last_checkpoint(Path(config.checkpoint.save_dir))
     return 0 if last is None else last["optimizer_history"][-1]["num_updates"]
 
@@ -135,8 +130,9 @@ def _run_fairseq(config: DictConfig, observer: Observer, updates: int) -> None:
     try:
         fairseq_main(OmegaConf.create(fairseq_config(config)))
     except (FloatingPointError, OverflowError) as error:
+        # The arguments of an OverflowError are a number and a text.
         raise InputError(
-            f"training has diverged ({error}); take a smaller optimization.lr"
+            f"training has diverged ({error.args[-1]}); take a smaller optimization.lr"
         ) from error
     finally:
         Observed.observer = Observer()

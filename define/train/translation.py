@@ -17,7 +17,7 @@ from define.evaluation.decodings import Decoding
 from define.evaluation.perplexity import Score, mean
 from define.files import atomic_write
 from define.train.compose import fairseq_config
-from define.train.counting import Types, build
+from define.train.counting import parameters
 
 if TYPE_CHECKING:
     from define.models.transformer import DefineTransformer
@@ -55,25 +55,29 @@ def kept_checkpoints(checkpoint: DictConfig) -> float:
 
 
 def load(config: DictConfig) -> PairCorpus:
-    """Opens the corpus and builds what training will, so that a bad value is refused early.
+    """Opens the corpus.
 
     Raises:
-        InputError: no corpus, one of other languages, or a value that breaks a rule.
+        InputError: it is not prepared, or its files have changed.
     """
-    corpus = pairs.load(config.task.data)
+    return pairs.load(config.task.data)
+
+
+def check(config: DictConfig, corpus: PairCorpus) -> dict[str, int]:
+    """Refuses what could not be trained, before a run folder appears.
+
+    Returns:
+        the model's parameters by part.
+    Raises:
+        InputError: a corpus of other languages, or a value breaks a rule.
+    """
     languages = config.task.source_lang, config.task.target_lang
     if languages != (corpus.source, corpus.target):
         raise InputError(
             f"task.source_lang and target_lang are {' and '.join(map(str, languages))}, but "
             f"{corpus.name} translates {corpus.source} to {corpus.target}; set them alike"
         )
-    build(config.model, types(corpus))
-    return corpus
-
-
-def types(corpus: PairCorpus) -> Types:
-    """V of source and target."""
-    return corpus.source_types, corpus.types
+    return parameters(config.model, (corpus.source_types, corpus.types))
 
 
 def _decodings(config: DictConfig) -> dict[str, Decoding]:

@@ -1,12 +1,12 @@
-"""What a run is about: language modelling or translation, behind one interface.
+"""The two kinds of run, language modelling and translation, behind one interface.
 
 A workload is a module with these functions:
 
-check_recipe(config): raises InputError for what fairseq would take and these models do not.
-load(config): the corpus, after a check of all that training will read and build.
-types(corpus): V, as `define.train.counting.Types`.
-score(config, corpus, quiet): the record's fields that hold the final scores; the only reader of
-    test sets.
+check_recipe(config): raises InputError for what fairseq accepts and these models do not.
+load(config): the corpus.
+check(config, corpus): raises InputError for what could not be trained or scored; returns the
+    model's parameters by part.
+score(config, corpus, quiet): the record's fields with the final scores; only this reads test sets.
 """
 
 from types import ModuleType

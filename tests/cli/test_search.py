@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from define.cli import search as cli_search
-from define.cli.main import build_parser, main
-from define.train.search.plan import SEED, make_plan
-from define.train.search.samplers import PRUNERS, SAMPLERS
+from define.cli.main import main
+from define.train.search.plan import PRUNERS, SAMPLERS, SEED, make_plan
 from define.train.search.study import Search, TrialResult
 
 SMALL = ["experiment=table_1c/awd_lstm_define", "scale=smoke", "threads=1"]
@@ -22,7 +21,10 @@ RATE = ["--space", "optimization.lr=log(1,9)"]
         (["--space", "optimization.lr=log(1)"], "space 'optimization.lr=log(1)' needs two numbers"),
         (["--space", "model.nonsense=int(1,2)"], "config: model.nonsense is unknown;"),
         (["--space", "model=int(1,2)"], "space: model is a section of the config;"),
-        (["--space", "model.output_dropout=uniform(0,2)"], "model.output_dropout = 2.0 must be at least 0"),
+        (
+            ["--space", "model.output_dropout=uniform(0,2)"],
+            "model.output_dropout = 2.0 must be at least 0",
+        ),
         (["--space", "model.layers=uniform(1,3)"], "config: Error merging override model.layers"),
         (["--space", "run.dir=choice(a,b)"], "run.dir is set for each trial by the search;"),
         ([*RATE, *RATE], "space has optimization.lr 2 times;"),
@@ -57,14 +59,9 @@ def test_what_is_left_open_is_chosen_and_said(workplace):
 def test_the_command_offers_what_there_is():
     assert cli_search.SAMPLERS == tuple(SAMPLERS)
     assert cli_search.PRUNERS == tuple(PRUNERS)
-    args = build_parser().parse_args(["search", *SMALL])
-    assert (args.sampler, args.pruner, args.jobs, args.sampler_seed) == ("tpe", "median", 1, 0)
 
 
-def test_the_table_has_every_trial_and_how_to_train_the_best(workplace):
-    space = ["optimization.lr=log(1,9)", "model.output_dropout=uniform(0,0.5)"]
-    search = Search(make_plan([*SMALL, "seed=5"], space, "study"))
-
+def test_the_table_has_every_trial(monkeypatch, workplace, capsys):
     def setting(rate: float) -> dict:
         return {"optimization.lr": rate, "model.output_dropout": 0.123456789}
 
@@ -75,24 +72,26 @@ def test_the_table_has_every_trial_and_how_to_train_the_best(workplace):
         TrialResult(3, setting(9.0), "failed", None, None, None, "training has diverged"),
         TrialResult(4, {}, "interrupted", None, None, None, ""),
     ]
-    grid = cli_search._grid(search, results)
-    assert grid.header[:3] == ["trial", "optimization.lr", "model.output_dropout"]
-    assert grid.rows == [
-        ["0", "3", "0.1235", "finished", "50.00", "1.2", ""],
-        ["1", "1.235", "0.1235", "finished", "49.00", "1.2", "best"],
-        ["2", "2", "0.1235", "pruned at update 20", "48.00", "0.5", ""],
-        ["3", "9", "0.1235", "failed", "-", "-", ""],
-        ["4", "-", "-", "interrupted", "-", "-", ""],
-    ]
-    assert grid.notes == [
+    monkeypatch.setattr(Search, "run", lambda self, trials, jobs: results)
+    space = ["--space", "model.output_dropout=uniform(0,0.5)", "--name", "study"]
+    assert main(["search", *SMALL, "seed=5", *RATE, *space]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    rows = [" ".join(line.split()) for line in lines]
+    for row in (
+        "0 3 0.1235 finished 50.00 1.2",
+        "1 1.235 0.1235 finished 49.00 1.2 best",
+        "2 2 0.1235 pruned at update 20 48.00 0.5",
+        "3 9 0.1235 failed - -",
+        "4 - - interrupted - -",
         "Trial 3 failed: training has diverged",
-        "Interrupted trials go on when the search is run again.",
-        "Trial 1 is the best one; this trains it and scores its test set:",
-    ]
-    assert shlex.split(cli_search._outcome(search, results)["command"]) == [
-        "define", "train", *SMALL, "optimization.lr=[1.23456789]",
+        "Interrupted trials continue when the search is run again.",
+        "Trial 1 is the best; this trains it and scores its test set:",
+    ):
+        assert row in rows
+    assert shlex.split(lines[-1]) == [
+        *("define", "train", *SMALL, "optimization.lr=[1.23456789]"),
         "model.output_dropout=0.123456789",
-    ]  # fmt: skip
+    ]
 
 
 WITHOUT_OPTUNA = """

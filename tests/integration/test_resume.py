@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from define.evaluation import perplexity
-from define.train import language_modeling as launch
+from define.train import language_modeling
 
 EPOCHS = 6
 SAVE_EVERY = 4
@@ -84,20 +83,10 @@ def switch_of(left: dict) -> int:
         ("nt_asgd", False, 11),  # falls back to the end of an epoch
         ("nt_asgd", True, -1),
         ("nt_asgd", True, 1),
-        ("nt_asgd", True, 12),
-        ("nt_asgd_mid_epoch", False, SAVE_EVERY + 2),
-        ("nt_asgd_mid_epoch", True, -1),
-        ("nt_asgd_mid_epoch", True, 2),
-        ("nt_asgd_mid_epoch", True, 13),
-        ("adamw", False, 11),
-        ("adamw_mid_epoch", False, SAVE_EVERY + 2),
-        ("adamw_mid_epoch", False, 5 * SAVE_EVERY + 1),
-        ("transformer_xl_mid_epoch", False, SAVE_EVERY + 2),
-        ("transformer_xl_mid_epoch", False, 3 * SAVE_EVERY + 2),
-        ("nt_asgd_by_part", False, SAVE_EVERY + 2),
-        ("nt_asgd_by_part", True, -1),
         ("nt_asgd_by_part", True, 2),
+        ("adamw", False, 11),
         ("adamw_by_part", False, 5 * SAVE_EVERY + 1),
+        ("transformer_xl_mid_epoch", False, 3 * SAVE_EVERY + 2),
         ("sgd_by_part", False, 3 * SAVE_EVERY + 2),
     ],
 )
@@ -136,29 +125,27 @@ def test_many_interruptions(
     assert_same(left_by(workplace / "run"), expected)
 
 
-@pytest.mark.parametrize("run", ["nt_asgd", "adamw"])
 def test_interrupted_while_the_final_scores_are_computed(
-    run, whole, train, left_by, workplace, assert_same, monkeypatch
+    whole, train, left_by, workplace, assert_same, monkeypatch
 ):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(launch, "evaluate", interrupted)
-        assert train(*RUNS[run], "run.dir=run") == 130
+        patch.setattr(language_modeling, "evaluate", interrupted)
+        assert train(*RUNS["nt_asgd"], "run.dir=run") == 130
     record = json.loads((workplace / "run" / "record.json").read_text(encoding="utf-8"))
     assert (record["status"], record["final"]) == ("interrupted", None)
-    assert launch.evaluate is perplexity.evaluate
-    assert train(*RUNS[run], "run.dir=run") == 0
-    assert_same(left_by(workplace / "run"), whole(run))
+    assert train(*RUNS["nt_asgd"], "run.dir=run") == 0
+    assert_same(left_by(workplace / "run"), whole("nt_asgd"))
 
 
-def damage(path, kind: str) -> None:
+def cut(path) -> None:
     content = path.read_bytes()
-    path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "other": b"text"}[kind])
+    path.write_bytes(content[: len(content) // 2])
 
 
-@pytest.mark.parametrize("kind", ["empty", "cut", "other", "missing"])
+@pytest.mark.parametrize("kind", ["cut", "missing"])
 def test_a_copy_of_the_checkpoint_that_was_cut_short(
     kind, whole, train, interrupt_at, left_by, workplace, assert_same
 ):
@@ -169,7 +156,7 @@ def test_a_copy_of_the_checkpoint_that_was_cut_short(
     if kind == "missing":
         last.unlink()
     else:
-        damage(last, kind)
+        cut(last)
     assert train(*RUNS["nt_asgd"], "run.dir=run") == 0
     assert_same(left_by(workplace / "run"), expected)
 
@@ -179,7 +166,7 @@ def test_damaged_checkpoints_are_one_sentence(train, interrupt_at, workplace, ca
     assert train(*RUNS["nt_asgd"], "run.dir=run") == 130
     folder = workplace / "run" / "checkpoints"
     for path in folder.iterdir():
-        damage(path, "cut")
+        cut(path)
     capsys.readouterr()
     assert train(*RUNS["nt_asgd"], "run.dir=run") == 2
     captured = capsys.readouterr()

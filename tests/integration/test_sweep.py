@@ -2,7 +2,11 @@
 
 import json
 import os
+import pty
+import re
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from define.files import hold
 from define.runs import journal, sweeps
 
 PATIENCE_S = 120
+LONG = "optimization.max_epoch=500"
 
 
 @pytest.fixture
@@ -53,10 +58,15 @@ def started(mine, wait_for):
     return lambda number: wait_for(lambda: pid(number))
 
 
-def trains(folder: Path) -> bool:
-    """Whether a run has had its first epoch."""
-    path = folder / "record.json"
-    return path.is_file() and bool(json.loads(path.read_text(encoding="utf-8"))["epochs"])
+@pytest.fixture
+def record_of(mine):
+    """(number of a job) -> the record of its run, {} if there is none."""
+
+    def read(number):
+        path = mine().run_dir(mine().job(number)) / "record.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    return read
 
 
 def is_alive(pid: int) -> bool:
@@ -72,7 +82,7 @@ def environment(pid: int) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
-def test_what_failed_is_tried_again_and_what_is_finished_stays(
+def test_failed_jobs_are_tried_again_and_finished_ones_are_skipped(
     sweep, mine, workplace, data_root, monkeypatch, capfd
 ):
     data = workplace / "data"
@@ -90,9 +100,9 @@ def test_what_failed_is_tried_again_and_what_is_finished_stays(
     assert good.record.provenance["sweep"] == "mine"
     lines = output.splitlines()
     assert lines[0] == "sweep mine: 3 jobs: 3 pending"
-    titles = [n for n, line in enumerate(lines) if "] define train experiment=" in line]
-    refused = lines.index(f"define: {unprepared.reason}")
-    assert len(titles) == 2 and titles[0] < titles[1] < refused
+    assert [line for line in lines if "data=python_docs: started" in line]
+    assert [line for line in lines if "data=python_docs: finished: table 1c" in line]
+    assert [line for line in lines if line.endswith(f"data=ptb: failed: {unprepared.reason}")]
     assert lines[-1] == "sweep mine: 3 jobs: 1 finished, 2 failed"
     told = [line for line in errors.splitlines() if line.startswith("define: job")]
     assert [line.split(":")[1] for line in told] == [" job 2 failed", " job 3 failed"]
@@ -100,89 +110,82 @@ def test_what_failed_is_tried_again_and_what_is_finished_stays(
     logs = mine().folder / "logs"
     assert sorted(path.name for path in logs.iterdir()) == ["1.log", "2.log"]
     assert "valid ppl" in (logs / "1.log").read_text(encoding="utf-8")
-    (end,) = [e for e in events(mine(), "failed") if e["job"] == 2]
-    assert end["exit_code"] == 2 and end["attempt"] == 1 and end["device"] is None
 
     (data / "ptb").symlink_to(data_root / "ptb")
     written = good.record.path.stat().st_mtime_ns
-    assert sweep(*overrides) == 1
+    assert sweep(*overrides, "hydra/launcher=submitit_local") == 1
     output, _ = capfd.readouterr()
     states = sweeps.states(mine())
-    assert [s.state for s in states] == ["finished", "finished", "failed"]
-    assert [s.attempts for s in states] == [1, 2, 0]
+    assert [(s.state, s.attempts) for s in states] == [
+        ("finished", 1),
+        ("finished", 2),
+        ("failed", 0),
+    ]
     assert good.record.path.stat().st_mtime_ns == written
-    assert "[1/3]" in output and "data=python_docs: is finished: table 1c" in output
+    assert "data=python_docs: is finished: table 1c" in output
     assert f"{states[1].record.final['valid']['ppl']:.2f}" in output
+    assert len(list((mine().folder / "hydra" / ".submitit").glob("*/*_result.pkl"))) == 1
 
     (mine().run_dir(mine().job(2)) / "record.json").unlink()
     with hold(mine().claim(mine().job(2))):
-        assert sweep(*overrides) == 1  # nothing but the plan
+        assert sweep(*overrides) == 1  # nothing to start
     output, errors = capfd.readouterr()
     assert "data=ptb: another process trains it" in output
     assert "define: job 2 running: " in errors
     assert len(events(mine(), "started")) == 3
 
 
-def test_submitit_s_local_executor_runs_a_job(sweep, mine, monkeypatch, capfd):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    job = ["optimization.max_epoch=1", "common.cpu=false"]
-    assert sweep(*job, "hydra/launcher=submitit_local") == 0
-    assert [s.state for s in sweeps.states(mine())] == ["finished"]
-    assert [e["device"] for e in events(mine(), "started")] == ["3"]
-    assert len(list((mine().folder / "hydra" / ".submitit").glob("*/*_result.pkl"))) == 1
-    assert capfd.readouterr().out.count("finished: table 1c") == 1
-
-
-def test_an_interrupted_sweep_lets_its_job_save_and_starts_no_other(
-    start, mine, started, wait_for, workplace
-):
-    process = start("optimization.max_epoch=500", "--seeds", "1-2")
-    pid = started(1)
-    wait_for(lambda: trains(mine().run_dir(mine().job(1))))
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 130, output
-    assert not is_alive(pid)
-    states = sweeps.states(mine())
-    assert [s.state for s in states] == ["interrupted", "pending"]
-    record = json.loads((mine().run_dir(mine().job(1)) / "record.json").read_text(encoding="utf-8"))
-    assert record["status"] == "interrupted"
-    assert "the same command goes on from here" in output
-
-
-def test_with_joblib_a_killed_job_fails_alone_and_an_interruption_ends_the_others(
-    start, mine, started, wait_for, monkeypatch, workplace
+def test_a_killed_job_ends_alone_and_an_interruption_ends_the_others(
+    start, mine, started, wait_for, record_of, monkeypatch, workplace
 ):
     monkeypatch.setenv("TMPDIR", str(workplace))
-    jobs = ["optimization.max_epoch=500", "common.cpu=false", "--seeds", "1-3"]
+    jobs = [LONG, "common.cpu=false", "--seeds", "1-4"]
     process = start(*jobs, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", devices="0,1")
     first, second = started(1), started(2)
     freed = environment(first)["CUDA_VISIBLE_DEVICES"]
     os.kill(first, signal.SIGKILL)
     third = started(3)
-    wait_for(lambda: trains(mine().run_dir(mine().job(2))))
+    wait_for(lambda: record_of(2).get("epochs"))
     assert environment(second)["DEFINE_SWEEP"] == "mine"
     devices = [event["device"] for event in events(mine(), "started")]
     assert set(devices[:2]) == {"0", "1"}
     assert environment(third)["CUDA_VISIBLE_DEVICES"] == devices[2] == freed
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, output
     assert not any(map(is_alive, (first, second, third)))
     states = sweeps.states(mine())
-    assert [s.state for s in states] == ["failed", "interrupted", "interrupted"]
-    assert states[0].reason == "killed by SIGKILL, perhaps for want of memory"
-    assert "failed: killed by SIGKILL" in output
+    assert [s.state for s in states] == [*["interrupted"] * 3, "pending"]
+    assert states[0].reason == "killed by SIGKILL, perhaps for lack of memory"
+    assert "interrupted: killed by SIGKILL" in output
     assert output.count(": started on device") == 3
-    record = json.loads((mine().run_dir(mine().job(2)) / "record.json").read_text(encoding="utf-8"))
-    assert record["status"] == "interrupted"
+    assert record_of(2)["status"] == "interrupted"
 
 
-def test_a_killed_sweep_leaves_no_job_behind(start, mine, started, wait_for):
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
-    process = start("optimization.max_epoch=500", *launcher)
-    pid = started(1)
+def test_a_killed_sweep_leaves_no_job_behind_and_shows_progress_until_then(
+    mine, started, wait_for, monkeypatch, workplace
+):
+    """The sweep has a terminal; its one job has one line there, which is kept current."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = ["experiment=table_1c/awd_lstm_define", "scale=smoke", "threads=1", LONG]
+    words = ["train", "-m", "--name", "mine", *words, "common.log_interval=5"]
+    terminal, other_end = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-m", "define", *words], stdout=other_end)
+    os.close(other_end)
+    os.set_blocking(terminal, False)
+    shown = bytearray()
+
+    def shows_the_remaining_time():
+        try:
+            shown.extend(os.read(terminal, 65536))
+        except BlockingIOError:
+            pass
+        return re.search(rb"\[1/1\] update \d+ of [\d,]+, valid ppl [\d.]+, [\d:]+ left:", shown)
+
+    wait_for(shows_the_remaining_time)
+    job = started(1)
     process.kill()
-    process.communicate()
-    wait_for(lambda: not is_alive(pid))
+    process.wait()
+    os.close(terminal)
+    wait_for(lambda: not is_alive(job))
     assert wait_for(lambda: sweeps.states(mine())[0].state == "interrupted")

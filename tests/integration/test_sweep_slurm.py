@@ -108,8 +108,7 @@ def test_a_sweep_is_an_array_whose_tasks_are_queued_again_and_outlive_the_sweep(
     for pid in (begun["pid"], task):  # SLURM's warning goes to all processes of a task
         os.kill(pid, signal.SIGUSR2)
     again = wait_for(lambda: events("started", 2)[1:])
-    (end,) = events("interrupted", 2)
-    assert end["attempt"] == 1 and again[0]["attempt"] == 2
+    assert len(again) == len(events("interrupted", 2)) == 1
     wait_for(lambda: events("finished", 1))
 
     process.send_signal(signal.SIGINT)
@@ -127,7 +126,7 @@ def test_a_sweep_is_an_array_whose_tasks_are_queued_again_and_outlive_the_sweep(
 def test_submitit_takes_the_example_s_parameters_for_several_gpus_and_nodes(options, workplace):
     several = ["nodes=2", "gpus_per_node=4", "tasks_per_node=4", "setup=[module load cuda]"]
     overrides = [*options, *(f"hydra.launcher.{word}" for word in several)]
-    assert plan(["scale=smoke", *overrides]).launcher == "SlurmLauncher"
+    assert plan(["scale=smoke", *overrides]).slurm
     with initialize_config_dir(str(configs_folder()), version_base="1.1"):
         overrides = [*overrides, f"folder={workplace}"]
         config = compose("sweep", overrides, return_hydra_config=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from define.data.text import corpora
 from define.evaluation.checkpoints import build
 from define.evaluation.perplexity import evaluate
 from define.train.observer import RunObserver
@@ -92,8 +93,13 @@ def test_a_validation_that_skips_tokens_is_an_error(train, workplace):
     assert (record["status"], record["epochs"], record["final"]) == ("failed", [], None)
 
 
-def test_a_finished_run_is_not_trained_again(train, workplace, capsys):
+def test_the_corpus_is_read_once_and_a_finished_run_is_not_trained_again(
+    train, workplace, capsys, monkeypatch
+):
+    read, load = [], corpora.load
+    monkeypatch.setattr(corpora, "load", lambda folder: read.append(folder) or load(folder))
     assert train("optimization.max_epoch=1", "run.dir=run") == 0
+    assert len(read) == 1
     said, before = capsys.readouterr(), digests(workplace / "run")
     assert train("optimization.max_epoch=1", "run.dir=run") == 0
     assert capsys.readouterr().out.splitlines()[-1] == said.out.splitlines()[-1]
@@ -101,17 +107,16 @@ def test_a_finished_run_is_not_trained_again(train, workplace, capsys):
 
 
 @pytest.mark.parametrize("flags", [[], ["--dry-run"]])
-def test_another_config_in_the_folder_of_a_run(flags, train, workplace, capsys):
-    assert train("optimization.max_epoch=1", "run.dir=run") == 0
-    before = digests(workplace / "run")
-    capsys.readouterr()
-    assert train("optimization.max_epoch=1", "model.layers=2", "run.dir=run", *flags) == 2
+def test_another_config_in_the_folder_of_a_run(flags, finished, train, capsys):
+    before = digests(finished)
+    changed = ["optimization.max_epoch=5", "optimization.lr=[2.0]", "optimizer.nonmono=1"]
+    assert train(*changed, f"run.dir={finished}", *flags) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith(f"define: {workplace / 'run'} holds a run with another config ")
-    assert "(model.layers was 3, is 2)" in captured.err
+    assert captured.err.startswith(f"define: {finished} holds a run with another config ")
+    assert "(optimizer.nonmono was 0, is 1)" in captured.err
     assert captured.err.count("\n") == 1
-    assert digests(workplace / "run") == before
+    assert digests(finished) == before
 
 
 def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
@@ -180,5 +185,6 @@ def test_a_diverging_run_is_one_sentence(overrides, train, workplace, capsys):
     assert train("optimization.lr=[1e9]", "run.dir=run", *overrides) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("define: training has diverged (")
+    assert "((" not in captured.err
     assert captured.err.count("\n") == 1
     assert read(workplace / "run")["status"] == "failed"

@@ -130,4 +130,4 @@ def test_status_lists_sweeps_and_jobs(stands, sweep, tmp_path, capsys):
     assert job["state"] == "failed" and job["reason"] == "no corpus" and job["attempts"] == 1
     assert main(["status", "--runs", str(tmp_path), "other"]) == 2
     assert main(["status", "--runs", str(tmp_path / "none")]) == 0
-    assert "None yet" in capsys.readouterr().out
+    assert "No sweeps yet" in capsys.readouterr().out

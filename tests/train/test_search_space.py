@@ -27,10 +27,10 @@ def test_specs(text, parameter):
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("a", "is no space to search; write"),
-        ("a=normal(0,1)", "is no space to search; write"),
-        ("=log(1,2)", "is no space to search; write"),
-        ("a=log(0,1)", "must begin above 0"),
+        ("a", "is malformed; write"),
+        ("a=normal(0,1)", "is malformed; write"),
+        ("=log(1,2)", "is malformed; write"),
+        ("a=log(0,1)", "both above 0"),
         ("a=uniform(1,1)", "from a lower to a higher number"),
         ("a=uniform(0,inf)", "from a lower to a higher number"),
         ("a=uniform(nan,1)", "from a lower to a higher number"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -10,8 +11,8 @@ from define.cli.sweep_table import table
 from define.errors import InputError
 from define.train.compose import compose
 from define.train.dry_run import budget
-from define.train.sweep.overrides import default_name, jobs, seeds_override
-from define.train.sweep.plan import plan
+from define.train.sweep.display import progress
+from define.train.sweep.plan import default_name, plan, seeds_override, split
 
 ROW = "experiment=table_1c/awd_lstm"
 ROWS = f"{ROW},table_1c/awd_lstm_define"
@@ -20,41 +21,40 @@ WORLD = "distributed_training.distributed_world_size=2"
 
 
 def test_jobs_are_all_combinations_in_order():
-    assert jobs(["a=1,2", "seed=range(1,3)", "c=x"]) == [
+    own, jobs = split(["a=1,2", "hydra/launcher=joblib", "seed=range(1,3)", "c=x"])
+    assert own == ["hydra/launcher=joblib"]
+    assert jobs == [
         ["a=1", "seed=1", "c=x"],
         ["a=1", "seed=2", "c=x"],
         ["a=2", "seed=1", "c=x"],
         ["a=2", "seed=2", "c=x"],
     ]
-    assert jobs([]) == [[]]
+    assert split([]) == ([], [[]])
     with pytest.raises(InputError, match="override"):
-        jobs(["a=[1,"])
+        split(["a=[1,"])
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [
-        ("1-3", "seed=1,2,3"),
-        ("1,2,5", "seed=1,2,5"),
-        ("7", "seed=7"),
-        ("1-2,2,4-5", "seed=1,2,4,5"),
-    ],
+    [("1-3", "1,2,3"), ("1,2,5", "1,2,5"), ("7", "7"), ("1-2,2,4-5", "1,2,4,5")],
 )
 def test_seeds_are_a_list_with_ranges(text, expected):
-    assert seeds_override(text) == expected
+    assert seeds_override(text) == f"seed={expected}"
 
 
 @pytest.mark.parametrize("text", ["", "3-1", "a", "1-", "-1", "1;2", "1.5"])
 def test_other_seeds_are_one_sentence(text):
-    with pytest.raises(InputError, match=re.escape(f"--seeds {text!r} is no list of seeds")):
+    with pytest.raises(InputError, match=re.escape(f"--seeds {text!r} is not a list of seeds")):
         seeds_override(text)
 
 
 def test_the_same_jobs_have_the_same_name():
-    name = default_name(jobs([ROWS, SMOKE, "seed=1,2"]))
-    assert re.fullmatch("table_1c-smoke-[0-9a-f]{8}", name)
-    assert default_name(jobs([ROWS, SMOKE, "seed=range(1,3)"])) == name
-    assert default_name(jobs([ROWS, SMOKE, "seed=1,3"])) != name
+    def name(*overrides):
+        return default_name(split(overrides)[1])
+
+    assert name(ROWS, SMOKE, "seed=1,2") == "table_1c-smoke-4187444e"
+    assert name(ROWS, SMOKE, "seed=range(1,3)") == name(ROWS, SMOKE, "seed=1,2")
+    assert name(ROWS, SMOKE, "seed=1,3") != name(ROWS, SMOKE, "seed=1,2")
     three = [f"experiment=table_{t}/x" for t in ("1a", "2", "3")]
     assert default_name([[word] for word in three]).startswith("3_tables-")
     assert default_name([[]]).startswith("sweep-")
@@ -62,7 +62,7 @@ def test_the_same_jobs_have_the_same_name():
 
 def test_a_plan_has_folder_size_and_place_of_every_job(workplace):
     found = plan([ROWS, SMOKE, "seed=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
-    assert found.launcher == "JoblibLauncher"
+    assert not found.slurm
     assert found.hydra_overrides == ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
     assert found.runs == workplace / "runs" and found.repeated == 0
     assert [p.job.run_dir for p in found.jobs] == [
@@ -107,11 +107,14 @@ def test_a_job_that_cannot_be_composed_or_built_leaves_the_others(workplace):
         ([ROW, SMOKE, WORLD], "distributed_world_size = 2 must be 1 for define, which trains on"),
         ([ROW, SMOKE, "model.layers=0"], "layers = 0 must be at least 1"),
         ([ROW, SMOKE, "hydra/launcher=rocket"], "rocket"),
-        ([ROW, SMOKE, "hydra/launcher=joblib", "hydra.launcher.jobs=2"], "no key of the launcher"),
+        (
+            [ROW, SMOKE, "hydra/launcher=joblib", "hydra.launcher.jobs=2"],
+            "hydra.launcher.jobs is unknown",
+        ),
         ([ROW, SMOKE, "hydra/launcher=joblib", "hydra.launcher.n_jobs=two"], "two"),
-        ([ROW, SMOKE, "hydra/launcher=slurm"], "needs SLURM's sbatch and srun"),
+        ([ROW, SMOKE, "hydra/launcher=slurm"], "needs SLURM's commands sbatch and srun"),
         ([ROW, SMOKE, "--name", "../x"], "--name '../x' is no file name"),
-        ([ROW, SMOKE, "--seeds", "3-1"], "--seeds '3-1' is no list"),
+        ([ROW, SMOKE, "--seeds", "3-1"], "--seeds '3-1' is not a list"),
         ([ROW, SMOKE, "--seeds", "1-3", "seed=1"], "--seeds 1-3 and seed=1 both choose"),
     ],
 )
@@ -124,19 +127,13 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(overrides, sentence, workp
     assert list(workplace.iterdir()) == []
 
 
-def test_slurm_s_dry_run_needs_no_cluster(workplace, capsys):
-    overrides = [ROW, SMOKE, "hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
-    assert main(["train", "-m", *overrides, "--dry-run"]) == 0
-    assert "1 of 1 jobs would run" in capsys.readouterr().out
-    assert list(workplace.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
         (["experiment=table_9/x"], "no 'table_9' in experiment; take one of table_1a, table_1b,"),
         (["experiment=table_4a/x"], "take one of glt, glt_shuffle, hgt, linear, linear_text\n"),
-        ([f"{ROWS}", SMOKE], f"{ROWS} has several values; train them with `define train -m`"),
+        ([ROW, SMOKE, "--seeds", "1-3"], "define: --seeds is for sweeps; add -m\n"),
+        ([ROWS, SMOKE], f"{ROWS} has several values; train them with `define train -m`"),
         ([ROW, "optimization.lr"], "'optimization.lr' is no override; write KEY=VALUE"),
     ],
 )
@@ -144,12 +141,6 @@ def test_what_cannot_be_composed_says_what_can(overrides, sentence, workplace, c
     assert main(["train", *overrides]) == 2
     assert sentence in capsys.readouterr().err
     assert list(workplace.iterdir()) == []
-
-
-@pytest.mark.parametrize("option", [["--seeds", "1-3"], ["--name", "x"]])
-def test_what_is_for_sweeps_needs_m(option, workplace, capsys):
-    assert main(["train", ROW, SMOKE, *option]) == 2
-    assert capsys.readouterr().err == f"define: {option[0]} is for sweeps; add -m\n"
 
 
 def test_a_name_stands_for_its_jobs(workplace, capsys):
@@ -168,26 +159,21 @@ def test_a_name_stands_for_its_jobs(workplace, capsys):
 
 
 def test_the_dry_run_lists_jobs_with_size_and_cost(workplace, capsys):
-    overrides = [ROWS, SMOKE, "optimization.max_epoch=2"]
+    overrides = [ROWS, SMOKE, "optimization.max_epoch=2", "hydra/launcher=slurm"]
     assert main(["train", "-m", "--dry-run", *overrides, "--seeds", "1-2"]) == 0
     output = capsys.readouterr().out
     assert list(workplace.iterdir()) == []
     grid = table(plan([*overrides, "seed=1,2"]))
     assert grid.title.endswith(": smoke, python_docs, optimization.max_epoch=2")
-    assert list(grid.header) == ["job", "parameters", "updates", "tokens", "FLOPs", "state"]
     for row in grid.rows:
         assert re.search(r" +".join(map(re.escape, row)), output), row
-    config = compose([ROW, SMOKE, "optimization.max_epoch=2"])
-    size = budget(config, 10_000)
-    assert size.tokens == (8_000,)
-    assert [row[0] for row in grid.rows] == [
-        f"{number} 1c/{row} seed {seed}"
-        for number, (row, seed) in enumerate(
-            [(row, seed) for row in ("awd_lstm", "awd_lstm_define") for seed in (1, 2)], start=1
-        )
+    size = budget(compose([ROW, SMOKE, "optimization.max_epoch=2"]), 10_000)
+    assert (size.updates, size.tokens) == (40, (8_000,))
+    assert list(grid.rows[1])[2:4] == ["40", "8,000"] and grid.rows[1][-1] == "would run"
+    assert [row[0] for row in grid.rows][1:3] == [
+        "2 1c/awd_lstm seed 2",
+        "3 1c/awd_lstm_define seed 1",
     ]
-    assert list(grid.rows[1][2:4]) == [f"{8_000 // (10 * 20):,}", "8,000"]
-    assert grid.rows[1][-1] == "would run"
     assert "4 of 4 jobs would run: 160 updates, 32,000 tokens, at most" in output
     total = float(re.search(r"at most (\S+) floating-point", output)[1])
     assert total == pytest.approx(sum(float(row[4]) for row in grid.rows), rel=0.01)
@@ -195,10 +181,32 @@ def test_the_dry_run_lists_jobs_with_size_and_cost(workplace, capsys):
 
 def test_the_dry_run_shows_what_differs_and_what_cannot_run(workplace):
     found = table(plan([ROW, SMOKE, "model.layers=3,0", "run.dir=layers_${model.layers}"]))
-    assert [row[0] for row in found.rows] == [
-        "1 1c/awd_lstm smoke python_docs seed 1 model.layers=3",
-        f"2 {ROW} {SMOKE} model.layers=0",
+    assert [(row[0], row[-1]) for row in found.rows] == [
+        ("1 1c/awd_lstm smoke python_docs seed 1 model.layers=3", "would run"),
+        (f"2 {ROW} {SMOKE} model.layers=0", "cannot run"),
     ]
-    assert [row[-1] for row in found.rows] == ["would run", "cannot run"]
-    assert "1 of 2 jobs would run" in found.notes[0]
+    assert found.notes[0].startswith("1 of 2 jobs would run")
     assert found.notes[1].startswith("Job 2 cannot run: layers = 0 must be at least 1")
+
+
+def seconds_ago(seconds: float) -> str:
+    return (datetime.now(timezone.utc) - timedelta(seconds=seconds)).isoformat(timespec="seconds")
+
+
+def test_progress_is_that_of_the_current_start():
+    def event(ago: float, kind: str, updates: int, **fields) -> dict:
+        return {"time": seconds_ago(ago), "event": kind, "updates": updates, **fields}
+
+    earlier = [event(900, "started", 0), event(500, "trained", 150)]
+    earlier.insert(1, event(800, "validated", 100, valid={"ppl": 98.312}))
+    resumed = event(100, "started", 100)
+    assert progress(earlier, seconds_ago(110), 900) == "starting"
+    at_first = progress([*earlier, resumed], seconds_ago(110), 900)
+    assert at_first == "update 100 of 900, valid ppl 98.31"
+    # 300 updates in 100 s, so that 500 more take 167 s.
+    told = progress([*earlier, resumed, event(0, "trained", 400)], seconds_ago(110), 900)
+    left = re.fullmatch(r"update 400 of 900, valid ppl 98.31, 0:02:(\d\d) left", told)
+    assert 43 <= int(left[1]) <= 50
+    assert progress([resumed, event(0, "trained", 400)], seconds_ago(110), None) == "update 400"
+    ended = progress([resumed, event(0, "trained", 900)], seconds_ago(110), 900)
+    assert ended == "update 900 of 900, scoring"

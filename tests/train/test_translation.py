@@ -95,14 +95,7 @@ def test_recipes_that_keep_enough_checkpoints_are_taken(overrides, config):
 )
 def test_what_could_not_be_trained_is_refused(overrides, sentence, config):
     with pytest.raises(InputError, match=sentence):
-        translation.load(config(*overrides))
-
-
-def test_types_are_those_of_the_dictionaries(config, pair_corpus):
-    assert translation.types(translation.load(config())) == (21, 20)
-    for language, types in (("xa", 21), ("xb", 20)):
-        lines = (pair_corpus.folder / f"dict.{language}.txt").read_text("utf-8").splitlines()
-        assert len(lines) + 4 == types
+        translation.check(config(*overrides), translation.load(config(*overrides)))
 
 
 # After training.

@@ -1,1 +1,1 @@
-"""Hyper-parameter search, `define search`: its plan, the space, what draws from it, the trials."""
+"""Hyper-parameter search (`define search`): the space, the plan and its study with Optuna."""

@@ -1,11 +1,15 @@
-"""What a hyper-parameter search is: the overrides of its trials, the space, how it is searched."""
+"""What a search is: the overrides of its trials, the space, the sampler and the pruner."""
 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
+from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
 
 from define.errors import InputError
 from define.train.compose import compose
@@ -15,16 +19,16 @@ from define.train.search.space import Parameter
 SEED = 11
 """Of the trials' training: a seed that no result uses, so that results are not chosen by it."""
 OWN_KEYS = ("run.dir", "run.score_test", "checkpoint.save_dir")
-"""What a search sets for each trial."""
+"""Keys that a search sets for each trial."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a search is; it resumes only with the plan that it began with.
+    """A search; it resumes only with the plan that it began with, or with wider ranges.
 
     Attributes:
         name: of its folder.
-        overrides: Hydra overrides of every trial, the training's seed among them.
+        overrides: Hydra overrides of every trial, the training's seed included.
         space: what differs between the trials.
         sampler: a key of `SAMPLERS`.
         sampler_seed: of the sampler alone.
@@ -39,15 +43,33 @@ class Plan:
     pruner: str = "median"
 
     def to_json(self) -> dict[str, Any]:
-        """As search.json has it, next to the versions."""
-        return {
-            "name": self.name,
-            "overrides": list(self.overrides),
-            "space": [str(parameter) for parameter in self.space],
-            "sampler": self.sampler,
-            "sampler_seed": self.sampler_seed,
-            "pruner": self.pruner,
-        }
+        """The plan as search.json holds it, next to the versions."""
+        texts = {"overrides": list(self.overrides), "space": list(map(str, self.space))}
+        return asdict(self) | texts
+
+
+class _Grid(GridSampler):
+    def after_trial(self, *_: Any) -> None:
+        """Nothing: the search itself ends with the grid."""
+
+
+def _seed(plan: Plan, number: int) -> int:
+    """A seed for each trial: a resumed search draws what an uninterrupted one draws."""
+    return int(np.random.SeedSequence([plan.sampler_seed, number]).generate_state(1)[0])
+
+
+SAMPLERS: dict[str, Callable[[Plan, int], BaseSampler]] = {
+    "tpe": lambda plan, number: TPESampler(seed=_seed(plan, number), n_startup_trials=5),
+    "random": lambda plan, number: RandomSampler(seed=_seed(plan, number)),
+    "grid": lambda plan, number: _Grid({p.key: p.grid for p in plan.space}, plan.sampler_seed),
+}
+"""Name -> (plan, number of the trial) -> what draws its values."""
+
+PRUNERS: dict[str, Callable[[], BasePruner]] = {
+    "none": NopPruner,
+    "median": lambda: MedianPruner(n_startup_trials=3),
+    "halving": SuccessiveHalvingPruner,
+}
 
 
 def make_plan(
@@ -56,7 +78,7 @@ def make_plan(
     name: str | None = None,
     **options: Any,
 ) -> Plan:
-    """A plan with what the user leaves open: the space, the trials' seed and the name.
+    """A plan; what the user leaves open (space, seed of the trials, name) gets its default.
 
     Args:
         overrides: Hydra overrides, as for `define train`.

@@ -1,4 +1,4 @@
-"""What a hyper-parameter search may vary: parameters of a config, each with its range."""
+"""What a search varies: keys of the config, each with its range."""
 
 import math
 import re
@@ -10,14 +10,12 @@ from optuna.trial import Trial
 
 from define.errors import InputError
 
-KINDS = ("log", "uniform", "int", "choice")
+Value = float | int | str
+NUMBERS = {"log": float, "uniform": float, "int": int}
 GRID_POINTS = 5
-"""Values that a grid takes of a continuous range, its ends among them."""
-
+"""Values that a grid takes of a continuous range, its ends included."""
 AROUND = 4
 """The default range of the learning rate, in both directions from the recipe's."""
-
-Value = float | int | str
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Parameter:
 
     Attributes:
         key: dotted, such as "optimization.lr".
-        kind: of `KINDS`.
-        values: both ends of the range, ends included; of a choice all values, as Hydra reads them.
+        kind: "log", "uniform", "int" or "choice".
+        values: both ends of the range, which belong to it; of a choice all values, as texts.
     """
 
     key: str
@@ -38,7 +36,7 @@ class Parameter:
         return f"{self.key}={self.kind}({','.join(map(str, self.values))})"
 
     def draw(self, trial: Trial) -> Value:
-        """The value in a trial, which keeps the first that is drawn."""
+        """The value in a trial; a trial keeps the value that it first drew."""
         if self.kind == "choice":
             return trial.suggest_categorical(self.key, self.values)
         if self.kind == "int":
@@ -46,16 +44,11 @@ class Parameter:
         return trial.suggest_float(self.key, *self.values, log=self.kind == "log")
 
     def widens(self, earlier: "Parameter") -> bool:
-        """Whether this is the earlier range or one of the same kind that contains it."""
-        if self == earlier:
-            return True
-        (low, high), (least, most) = self.values[:2], earlier.values[:2]
-        kinds = {self.kind, earlier.kind}
-        return (
-            self.key == earlier.key
-            and kinds in ({"log"}, {"uniform"}, {"int"})
-            and (low <= least and most <= high)
-        )
+        """Whether this is the earlier range, or one of the same kind that contains it."""
+        if (self.key, self.kind) != (earlier.key, earlier.kind) or self.kind == "choice":
+            return self == earlier
+        (low, high), (earlier_low, earlier_high) = self.values, earlier.values
+        return low <= earlier_low and earlier_high <= high
 
     @property
     def grid(self) -> list[Value]:
@@ -75,13 +68,13 @@ def parse(text: str) -> Parameter:
     """Reads "KEY=log(a,b)", "KEY=uniform(a,b)", "KEY=int(a,b)" or "KEY=choice(x,y,...)".
 
     Raises:
-        InputError: another text, or a range that is none.
+        InputError: the text is none of these, or the range is empty.
     """
-    found = re.fullmatch(rf"([\w.]+)=({'|'.join(KINDS)})\((.*)\)", text.strip())
+    found = re.fullmatch(r"([\w.]+)=(log|uniform|int|choice)\((.*)\)", text.strip())
     if found is None:
         raise InputError(
-            f"space {text!r} is no space to search; write KEY=log(a,b), KEY=uniform(a,b), "
-            f"KEY=int(a,b) or KEY=choice(x,y,...)"
+            f"space {text!r} is malformed; write KEY=log(a,b), KEY=uniform(a,b), KEY=int(a,b) or "
+            f"KEY=choice(x,y,...)"
         )
     key, kind, inside = found.groups()
     values = [value.strip() for value in re.split(r",(?![^\[]*\])", inside)]
@@ -89,15 +82,14 @@ def parse(text: str) -> Parameter:
         if "" in values or len(set(values)) < max(2, len(values)):
             raise InputError(f"space {text!r} must choose from at least two different values")
         return Parameter(key, kind, tuple(values))
+    number = "whole numbers" if kind == "int" else "numbers"
     try:
-        low, high = map(int if kind == "int" else float, values)
+        low, high = map(NUMBERS[kind], values)
     except ValueError:
-        number = "whole numbers" if kind == "int" else "numbers"
         raise InputError(f"space {text!r} needs two {number}: {kind}(low,high)") from None
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"space {text!r} must go from a lower to a higher number")
-    if kind == "log" and low <= 0:
-        raise InputError(f"space {text!r} is logarithmic, so it must begin above 0")
+    least, above_0 = (0, ", both above 0") if kind == "log" else (-math.inf, "")
+    if not least < low < high < math.inf:
+        raise InputError(f"space {text!r} must go from a lower to a higher number{above_0}")
     return Parameter(key, kind, (low, high))
 
 
@@ -105,7 +97,7 @@ def parse_all(texts: Sequence[str]) -> tuple[Parameter, ...]:
     """Reads parameters of different keys.
 
     Raises:
-        InputError: as `parse`, or a key that is given twice.
+        InputError: as `parse`, or a key has two ranges.
     """
     space = tuple(map(parse, texts))
     keys = [parameter.key for parameter in space]
@@ -126,7 +118,7 @@ def override(key: str, value: Value, config: DictConfig) -> str:
     """KEY=VALUE for Hydra; where the config has a list, a list of this one value.
 
     Raises:
-        InputError: the config has a whole section there.
+        InputError: the key is a section of the config.
     """
     current = OmegaConf.select(config, key)
     if isinstance(current, DictConfig):

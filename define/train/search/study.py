@@ -1,7 +1,7 @@
-"""A hyper-parameter search: trials drawn by Optuna, each one training, judged on validation alone.
+"""A search: trials drawn by Optuna, each one training, judged on validation alone.
 
 A search is a folder: `search.json` (the plan), `study.log` (Optuna's journal, from which it
-resumes) and a run folder per trial. A search may resume with wider ranges, for a best value that
+resumes) and one run folder per trial. A search may resume with wider ranges, when the best value
 lies at the edge of its range; `search.json` then lists the earlier ranges and how many trials were
 drawn from each.
 """
@@ -21,22 +21,20 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from define.errors import InputError
-from define.files import write_json
-from define.runs import provenance, records
+from define.files import is_held, write_json
+from define.runs import journal, provenance, records
 from define.runs.recipe import differences
 from define.train import devices
 from define.train.compose import compose, override
-from define.train.counting import parameters
+from define.train.process import POLL_S, Ended, TrainProcess
 from define.train.rules import check_recipe
 from define.train.run_folder import alone
 from define.train.search import space
-from define.train.search.plan import Plan
-from define.train.search.samplers import PRUNERS, SAMPLERS
-from define.train.search.space import Parameter, Value
-from define.train.search.trial import POLL_SECONDS, RunningTrial
+from define.train.search.plan import PRUNERS, SAMPLERS, Plan
+from define.train.search.space import Value
 from define.train.workloads import workload
 
-PLAN_FILE, STORAGE_FILE = "search.json", "study.log"
+PLAN_FILE, STORAGE_FILE, LOG_FILE = "search.json", "study.log", "output.log"
 STATES = {
     TrialState.COMPLETE: "finished",
     TrialState.PRUNED: "pruned",
@@ -47,12 +45,12 @@ STATES = {
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What became of a trial.
+    """The outcome of a trial.
 
     Attributes:
         setting: key -> value.
         state: a value of `STATES`.
-        valid_ppl: of a finished trial, its final validation perplexity; of another, the last one.
+        valid_ppl: the final validation perplexity if it is finished, else the last one.
         updates: at the last validation.
         minutes: of training.
         reason: why it failed, else "".
@@ -68,46 +66,44 @@ class TrialResult:
 
 
 class Search:
-    """One search in its folder.
+    """A search in its folder.
 
     Args:
-        plan: is checked, each range at both ends, before anything is written.
-        tell: hears one line about each thing that happens.
+        plan: checked, each range at both ends, before anything is written.
+        tell: called with a line about each event.
     Raises:
-        InputError: an override or a value that the config refuses, or no corpus.
+        InputError: the config refuses an override or a value, or there is no corpus.
     """
 
     def __init__(self, plan: Plan, tell: Callable[[str], None] = lambda line: None):
         self.plan, self._tell = plan, tell
         self.base = compose([*plan.overrides, "run.score_test=false"])
         self.folder = Path(self.base.runs_root, records.SEARCH_FOLDER, plan.name)
-        self._check()
-
-    def _check(self) -> None:
-        """Builds what the trials at the ends of each range will build."""
-        ends = [{p.key: value} for p in self.plan.space for value in p.values]
-        for setting in ({}, *ends):
-            config = compose([*self.plan.overrides, *self.chosen(setting), "run.score_test=false"])
+        self._stopping = False
+        work, loaded = workload(self.base), {}
+        for setting in ({}, *({p.key: value} for p in plan.space for value in p.values)):
+            config = compose([*plan.overrides, *self.chosen(setting), "run.score_test=false"])
             check_recipe(config)
-            work = workload(config)
-            parameters(config.model, work.types(work.load(config)))
+            if config.task.data not in loaded:
+                loaded[config.task.data] = work.load(config)
+            work.check(config, loaded[config.task.data])
 
     def run(self, trials: int, jobs: int = 1) -> list[TrialResult]:
-        """Trains what is missing of so many trials, first those that were cut short.
+        """Trains until there are so many trials; unfinished ones of an earlier start come first.
 
         Returns:
             all trials of the search, by number.
         Raises:
-            InputError: the folder holds another plan, or another process is at work in it.
-            KeyboardInterrupt: this process was interrupted; its trials have saved what they had.
+            InputError: the folder holds another plan, or another process works in it.
+            KeyboardInterrupt: this process was interrupted; its trials have saved.
         """
         for option, value in (("--trials", trials), ("--jobs", jobs)):
             if value < 1:
                 raise InputError(f"{option} {value} must be at least 1")
-        there = [] if self.base.common.cpu else devices.visible()
-        if there and jobs > len(there):
+        visible = [] if self.base.common.cpu else devices.visible()
+        if visible and jobs > len(visible):
             raise InputError(
-                f"--jobs {jobs} are more than the {len(there)} devices of this machine; take "
+                f"--jobs {jobs} are more than the {len(visible)} devices of this machine; take "
                 f"fewer, or make more visible with {devices.VISIBLE}"
             )
         with ExitStack() as stack:
@@ -120,34 +116,32 @@ class Search:
                 ) from None
             self._keep_plan()
             study = self._open()
-            self._train(self._trials(study, trials), jobs)
+            self._train_all(self._trials(study, trials), jobs)
             return [self._result(trial) for trial in study.get_trials()]
 
-    def _train(self, waiting: Iterator[optuna.Trial], jobs: int) -> None:
-        running: list[RunningTrial] = []
+    def _train_all(self, trials: Iterator[optuna.Trial], jobs: int) -> None:
+        running: list[Iterator[None]] = []
+
+        def look() -> bool:
+            """Starts what can be started and follows what runs; whether anything ran."""
+            while len(running) < jobs and not self._stopping:
+                if (trial := next(trials, None)) is None:
+                    break
+                running.append(self._train(trial))
+            followed = list(running)
+            for training in followed:
+                if next(training, True):
+                    running.remove(training)
+            time.sleep(POLL_S)
+            return bool(followed)
+
         try:
-            while True:
-                while len(running) < jobs and (trial := next(waiting, None)) is not None:
-                    running.append(self._start(trial))
-                if not running:
-                    return
-                time.sleep(POLL_SECONDS)
-                running = [trial for trial in running if not trial.ended()]
-        finally:
-            for trial in running:
-                trial.terminate()
-            for trial in running:
-                trial.wait()
-
-    def _start(self, trial: optuna.Trial) -> RunningTrial:
-        def tell(line: str) -> None:
-            self._tell(f"trial {trial.number}: {line}")
-
-        chosen, folder = self.chosen(trial.params), self.folder / f"trial_{trial.number}"
-        place = override("run.dir", folder)
-        overrides = [*self.plan.overrides, *chosen, "run.score_test=false", place]
-        tell(" ".join(chosen))
-        return RunningTrial(trial, folder, overrides, self.plan.name, self.base, tell)
+            while look():
+                pass
+        finally:  # after an interruption all trials save before this ends
+            self._stopping = True
+            while look():
+                pass
 
     def _trials(self, study: optuna.Study, trials: int) -> Iterator[optuna.Trial]:
         """Trials that an earlier start left unfinished, then new ones."""
@@ -169,14 +163,86 @@ class Search:
             parameter.draw(trial)
         return trial
 
+    def _train(self, trial: optuna.Trial) -> Iterator[None]:
+        """Trains a trial on a device of its own; reports its validations whenever it is asked."""
+        folder = self.folder / f"trial_{trial.number}"
+        chosen, place = self.chosen(trial.params), override("run.dir", folder)
+        reported = set(trial.study.get_trials()[trial.number].intermediate_values)
+        judged = set(sorted(reported)[:-1])
+
+        def hopeless() -> bool:
+            """Reports new validations, in their order, until Optuna gives the trial up."""
+            for event in journal.read(folder / journal.FILE_NAME):
+                if event["event"] != "validated" or event["updates"] in judged:
+                    continue
+                judged.add(event["updates"])
+                if event["updates"] not in reported:
+                    trial.report(event["valid"]["ppl"], event["updates"])
+                if not self._almost_finished(event) and trial.should_prune():
+                    return True
+            return False
+
+        self._tell(f"trial {trial.number}: {' '.join(chosen)}")
+        if is_held(folder / LOG_FILE):
+            self._tell(f"trial {trial.number}: an earlier start still trains it; waiting")
+        with ExitStack() as stack:
+            device = None
+            if not self.base.common.cpu:
+                device = stack.enter_context(devices.take(devices.visible()))
+            overrides = [*self.plan.overrides, *chosen, "run.score_test=false", place]
+            process = TrainProcess(overrides, folder / LOG_FILE, self.plan.name, device)
+            asked_to_end = pruned = False
+            try:
+                while (ended := process.poll()) is None:
+                    pruned = pruned or hopeless()
+                    if (pruned or self._stopping) and not asked_to_end:
+                        process.terminate()
+                        asked_to_end = True
+                    yield
+            except BaseException:
+                if not asked_to_end:
+                    process.terminate()
+                process.wait()
+                raise
+        pruned = pruned or hopeless()  # by validations since the last look
+        what = self._settle(trial, folder / records.FILE_NAME, ended, pruned)
+        self._tell(f"trial {trial.number}: {what}")
+
+    def _almost_finished(self, event: Mapping) -> bool:
+        """Whether so little of the training is left that it may as well be finished."""
+        limit = self.base.optimization
+        return event["updates"] >= limit.max_update > 0 or event["epoch"] >= limit.max_epoch > 1
+
+    def _settle(self, trial: optuna.Trial, path: Path, ended: Ended, pruned: bool) -> str:
+        """Tells Optuna how a trial ended; returns it in words."""
+        if pruned:
+            records.mark_pruned(path)
+            trial.study.tell(trial, state=TrialState.PRUNED)
+            return "pruned"
+        if ended.code == 0:
+            perplexity = records.read(path).final["valid"]["ppl"]
+            trial.study.tell(trial, perplexity)
+            return f"finished with a validation perplexity of {perplexity:.2f}"
+        if ended.interrupted or self._stopping:
+            return f"{ended.reason.partition(';')[0]}; it resumes when the search is started again"
+        trial.set_user_attr("reason", ended.reason)
+        trial.study.tell(trial, state=TrialState.FAIL)
+        return f"failed: {ended.reason}"
+
     def _keep_plan(self) -> None:
+        """Writes the plan, or compares it with the one that is there; its ranges may be wider."""
         path, plan = self.folder / PLAN_FILE, self.plan.to_json()
         if not path.exists():
             versions = provenance.versions() | {"optuna": version("optuna")}
             write_json(path, plan | {"versions": versions})
             return
         old = json.loads(path.read_text(encoding="utf-8"))
-        if self._widens(space.parse_all(old["space"])):
+        earlier = space.parse_all(old["space"])
+        if (
+            self.plan.sampler != "grid"
+            and len(earlier) == len(self.plan.space)
+            and all(new.widens(was) for new, was in zip(self.plan.space, earlier, strict=True))
+        ):
             plan |= {"space": old["space"]}
         if changed := differences({key: old.get(key) for key in plan}, plan):
             raise InputError(
@@ -185,22 +251,15 @@ class Search:
             )
         if old["space"] != (wider := self.plan.to_json()["space"]):
             drawn = {"space": old["space"], "trials": len(self._open().get_trials())}
-            earlier = [*old.get("earlier_spaces", []), drawn]
-            write_json(path, old | {"space": wider, "earlier_spaces": earlier})
-
-    def _widens(self, earlier: Sequence[Parameter]) -> bool:
-        """Whether the search may continue with this plan's ranges."""
-        same = [p.key for p in earlier] == [p.key for p in self.plan.space]
-        return (
-            same
-            and self.plan.sampler != "grid"
-            and all(new.widens(old) for new, old in zip(self.plan.space, earlier, strict=True))
-        )
+            spaces = [*old.get("earlier_spaces", []), drawn]
+            write_json(path, old | {"space": wider, "earlier_spaces": spaces})
 
     def _open(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         path = self.folder / STORAGE_FILE
-        _mend(path)
+        # Optuna refuses a file whose last line a killed process left unfinished.
+        if path.exists() and not (content := path.read_bytes()).endswith(b"\n"):
+            path.write_bytes(content[: content.rfind(b"\n") + 1])
         return optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(path))),
             study_name=self.plan.name,
@@ -236,11 +295,3 @@ def best_of(results: Sequence[TrialResult]) -> TrialResult | None:
     """The finished trial with the lowest validation perplexity; None if none has finished."""
     finished = [trial for trial in results if trial.state == "finished"]
     return min(finished, key=lambda trial: trial.valid_ppl, default=None)
-
-
-def _mend(path: Path) -> None:
-    """Takes back a line that a killed process left unfinished; Optuna would refuse the file."""
-    if path.exists():
-        content = path.read_bytes()
-        if not content.endswith(b"\n"):
-            path.write_bytes(content[: content.rfind(b"\n") + 1])

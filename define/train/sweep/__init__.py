@@ -1,1 +1,1 @@
-"""Sweeps of `define train -m`: planned, shown as a table, and run by one of Hydra's launchers."""
+"""Sweeps (`define train -m`): planned, then run by one of Hydra's launchers."""

@@ -1,13 +1,16 @@
-"""The plan of a sweep: every job composed and checked before the first one starts."""
+"""The plan of a sweep: its jobs from the overrides, each composed and checked before any starts."""
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -17,19 +20,15 @@ from define.runs import sweeps
 from define.runs.provenance import now
 from define.runs.recipe import digest
 from define.train.compose import HYDRA_BASE, compose, configs_folder, one_sentence
-from define.train.counting import Types, parameters
+from define.train.counting import parameters
 from define.train.dry_run import types_of
 from define.train.rules import check_recipe
 from define.train.run_folder import existing, published_config
-from define.train.sweep.overrides import default_name, split
-
-ONE_BY_ONE, SLURM = "BasicLauncher", "SlurmLauncher"
-"""Hydra's launchers that are not as the others."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A job with its config; with the reason instead where it cannot run."""
+    """A job with its config, or with the reason why it cannot run."""
 
     job: sweeps.Job
     config: DictConfig | None
@@ -38,12 +37,13 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep is to run.
+    """What a sweep will run.
 
     Attributes:
-        repeated: number of jobs left out because their run is another job's.
+        runs: the folder of all runs.
+        repeated: number of jobs left out because another job is the same run.
         hydra_overrides: for Hydra's own config.
-        launcher: the class of Hydra's launcher.
+        slurm: whether SLURM runs the jobs.
     """
 
     name: str
@@ -51,38 +51,81 @@ class Plan:
     jobs: Sequence[Planned]
     repeated: int
     hydra_overrides: Sequence[str]
-    launcher: str
+    slurm: bool
 
     def sweep(self, command: str) -> sweeps.Sweep:
-        """As it is written; `command` is what the user typed."""
+        """The sweep to be written; `command` is what the user typed."""
         folder = self.runs / sweeps.FOLDER / self.name
         return sweeps.Sweep(folder, command, now(), [planned.job for planned in self.jobs])
+
+
+def split(overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """The overrides of Hydra's own config, and those of each job in Hydra's order.
+
+    Raises:
+        InputError: Hydra cannot read an override.
+    """
+    own = [word for word in overrides if re.match(r"[+~]*hydra[./]", word)]
+    try:
+        parser = OverridesParser.create()
+        parsed = parser.parse_overrides([word for word in overrides if word not in own])
+    except HydraException as error:
+        gist = str(error).splitlines()[0]
+        raise InputError(f"override: {gist}; see `define train --help`") from error
+    (batch,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return own, [list(job) for job in batch]
+
+
+def seeds_override(text: str) -> str:
+    """Hydra's override for seeds such as "1-3" or "1,2,5".
+
+    Raises:
+        InputError: the text is neither.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
+            raise InputError(f"--seeds {text!r} is not a list of seeds; write e.g. 1-3 or 1,2,5")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return f"seed={','.join(map(str, dict.fromkeys(found)))}"
+
+
+def default_name(jobs: Sequence[Sequence[str]]) -> str:
+    """Tables, scale and a hash of the jobs: the same jobs always have the same name."""
+    words = [word.partition("=") for job in jobs for word in job]
+    tables = [value.split("/")[0] for key, _, value in words if key == "experiment"]
+    scales = [value for key, _, value in words if key == "scale"]
+    tables, scales = list(dict.fromkeys(tables)), list(dict.fromkeys(scales))
+    stem = [*(tables if len(tables) < 3 else [f"{len(tables)}_tables"]), *scales] or ["sweep"]
+    readable = re.sub(r"[^\w.-]+", "_", "-".join(stem))
+    return f"{readable}-{hashlib.sha256(json.dumps(jobs).encode()).hexdigest()[:8]}"
 
 
 def plan(overrides: Sequence[str], name: str | None = None) -> Plan:
     """Composes and checks all jobs of `define train -m OVERRIDES`.
 
     Args:
-        overrides: as Hydra has them; those of Hydra's own config ("hydra/launcher=joblib") among
-            them.
-        name: of the sweep; by default a readable one that the jobs decide.
+        overrides: for Hydra, those of Hydra's own config ("hydra/launcher=joblib") included.
+        name: of the sweep; by default `default_name`.
     Raises:
         InputError: no job can run, two jobs would train different configs in one folder, an
-            override cannot be read, the name is no file name, or Hydra refuses its overrides.
+            override or the name is malformed.
     """
-    own, each = split(overrides)
-    launcher = _launcher(own)
-    planned = [_planned(number, job) for number, job in enumerate(each, start=1)]
-    configs = [p.config for p in planned if p.config is not None]
-    if not any(p.fault is None for p in planned):
-        raise InputError(planned[0].fault)
-    unique = _without_repetitions(planned)
-    runs = Path(configs[0].runs_root).resolve()
-    unique = [replace(p, job=_below(runs, p.job, i)) for i, p in enumerate(unique, start=1)]
-    name = default_name(each) if name is None else name
+    own, jobs = split(overrides)
+    slurm = _launcher(own).endswith("SlurmLauncher")
+    name = default_name(jobs) if name is None else name
     if re.fullmatch(r"\w[\w.+-]*", name) is None:
         raise InputError(f"--name {name!r} is no file name; take letters, digits, '.', '-', '_'")
-    return Plan(name, runs, unique, len(planned) - len(unique), own, launcher)
+    planned = [_planned(number, job) for number, job in enumerate(jobs, start=1)]
+    if all(p.fault for p in planned):
+        raise InputError(planned[0].fault)
+    runs = Path(next(p.config for p in planned if p.config is not None).runs_root).resolve()
+    unique = [
+        replace(p, job=replace(p.job, number=number, run_dir=_below(runs, p.job.run_dir)))
+        for number, p in enumerate(_without_repetitions(planned), start=1)
+    ]
+    return Plan(name, runs, unique, len(planned) - len(unique), own, slurm)
 
 
 def corpora(overrides: Sequence[str]) -> list[str]:
@@ -91,8 +134,8 @@ def corpora(overrides: Sequence[str]) -> list[str]:
     Raises:
         InputError: a job cannot be composed.
     """
-    _, each = split(overrides)
-    return list(dict.fromkeys(compose(job).run.corpus for job in each))
+    _, jobs = split(overrides)
+    return list(dict.fromkeys(compose(job).run.corpus for job in jobs))
 
 
 def _launcher(own: Sequence[str]) -> str:
@@ -100,16 +143,11 @@ def _launcher(own: Sequence[str]) -> str:
     try:
         with initialize_config_dir(str(configs_folder()), version_base=HYDRA_BASE):
             config = hydra_compose("sweep", list(own), return_hydra_config=True)
-        return config.hydra.launcher._target_.rpartition(".")[2]
+        return config.hydra.launcher["_target_"]
     except (HydraException, OmegaConfBaseException) as error:
-        if found := re.match(r"Could not override '([^']*)'", str(error)):
-            raise InputError(
-                f"{found[1]} is no key of the launcher; leave it out, or choose the launcher that "
-                "has it, such as hydra/launcher=joblib"
-            ) from error
         raise InputError(
-            f"Hydra's config: {one_sentence(error)}; its launchers joblib, submitit_local, "
-            f'submitit_slurm and slurm come with `pip install -e ".[sweep]"`'
+            f"Hydra's config: {one_sentence(error)}; its "
+            'launchers joblib, submitit_local and slurm come with `pip install -e ".[sweep]"`'
         ) from error
 
 
@@ -118,43 +156,24 @@ def _planned(number: int, overrides: Sequence[str]) -> Planned:
     try:
         config = compose(list(overrides))
         check_recipe(config)
-        job = _described(job, config)
+        job = replace(
+            job,
+            **{key: config.run[key] for key in ("table", "row", "scale", "corpus")},
+            seed=config.seed,
+            run_dir=config.run.dir,
+            cpu=config.common.cpu,
+            parameters=parameters(config.model, types_of(config)[0])["total"],
+            config_sha256=digest(published_config(config)),
+        )
         existing(config)
     except InputError as error:
         return Planned(job, config, str(error))
     return Planned(job, config, None)
 
 
-def _described(job: sweeps.Job, config: DictConfig) -> sweeps.Job:
-    types, _ = types_of(config)
-    return replace(
-        job,
-        table=config.run.table,
-        row=config.run.row,
-        scale=config.run.scale,
-        corpus=config.run.corpus,
-        seed=config.seed,
-        run_dir=config.run.dir,
-        cpu=config.common.cpu,
-        parameters=_total(config.model, types),
-        config_sha256=digest(published_config(config)),
-    )
-
-
-_TOTALS: dict[str, int] = {}
-
-
-def _total(model: DictConfig, types: Types) -> int:
-    """Parameters in total; rows of several seeds have one model, which is built once."""
-    key = f"{types} {model}"
-    if key not in _TOTALS:
-        _TOTALS[key] = parameters(model, types)["total"]
-    return _TOTALS[key]
-
-
 def _without_repetitions(planned: Sequence[Planned]) -> list[Planned]:
-    """One job per run folder: rows of several tables may be one run."""
-    by_folder: dict[Any, Planned] = {}
+    """One job per run folder: rows of several tables may be the same run."""
+    by_folder: dict[str | int, Planned] = {}
     for candidate in planned:
         job = candidate.job
         folder = job.run_dir or job.number
@@ -162,16 +181,14 @@ def _without_repetitions(planned: Sequence[Planned]) -> list[Planned]:
         if earlier.job.config_sha256 != job.config_sha256:
             raise InputError(
                 f"jobs {earlier.job.number} and {job.number} ({' '.join(job.overrides)}) would "
-                f"train different configs in {folder}; take `define search`, or give each a folder "
+                f"train different configs in {folder}; use `define search`, or give each a folder "
                 f"of its own, such as 'run.dir=${{runs_root}}/search/lr_${{optimization.lr}}', "
                 f"which no comparison takes for the row's result"
             )
     return list(by_folder.values())
 
 
-def _below(runs: Path, job: sweeps.Job, number: int) -> sweeps.Job:
-    """The job with its number in the plan, and its folder relative to the runs' folder."""
-    folder = job.run_dir and Path(job.run_dir)
-    if folder and folder.is_relative_to(runs):
-        folder = folder.relative_to(runs)
-    return replace(job, number=number, run_dir=folder and str(folder))
+def _below(runs: Path, folder: str | None) -> str | None:
+    """A run's folder, relative to the folder of all runs where it lies below it."""
+    path = Path(folder or "")
+    return str(path.relative_to(runs)) if path.is_relative_to(runs) else folder
