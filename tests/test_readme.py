@@ -24,7 +24,11 @@ def _blocks(language: str) -> list[str]:
 
 def _commands() -> list[list[str]]:
     text = "\n".join(_blocks("sh")).replace("\\\n", " ")
-    return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
+    return [
+        words
+        for line in text.splitlines()
+        if (words := shlex.split(line.partition(" > ")[0], comments=True))
+    ]
 
 
 COMMANDS = _commands()

@@ -155,7 +155,7 @@ def test_checkpoints_that_do_not_fit_are_refused(
         load_model(path, task, HOW)
     del checkpoint["cfg"]["model"]["share"]
     torch.save(checkpoint, path)
-    with pytest.raises(InputError, match="the config of the model define_transformer lacks share"):
+    with pytest.raises(InputError, match="the config of define_transformer has no model.share"):
         load_model(path, task, HOW)
     save_translator(path)
     with monkeypatch.context() as patch:

@@ -186,7 +186,7 @@ def test_the_dry_run_shows_what_differs_and_what_cannot_run(workplace):
         (f"2 {ROW} {SMOKE} model.layers=0", "cannot run"),
     ]
     assert found.notes[0].startswith("1 of 2 jobs would run")
-    assert found.notes[1].startswith("Job 2 cannot run: layers = 0 must be at least 1")
+    assert found.notes[1].startswith("Job 2 cannot run: model.layers = 0 must be at least 1")
 
 
 def seconds_ago(seconds: float) -> str:
