@@ -6,6 +6,7 @@ The picture is drawn from the composed config of a row, the table from experimen
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -100,8 +101,17 @@ def _arrow(start: tuple[float, float], end: tuple[float, float], colour: str) ->
     return FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=8, color=colour)
 
 
+def headline(metrics: Mapping[str, object]) -> str:
+    """The metric to show: BLEU on the last test set of a translation, else test perplexity."""
+    return ([name for name in metrics if name.endswith("_bleu")] or ["test_ppl"])[-1]
+
+
 def results_table() -> str:
-    """The finished rows of every report under experiments/, as Markdown."""
+    """The finished rows of every report under experiments/, as Markdown.
+
+    A run that several tables share is listed with the first of them.
+    """
+    listed: set[tuple[float, int]] = set()
     lines = [
         "| table | row | paper | ours | seeds | scale, corpus |",
         "|---|---|---:|---:|---:|---|",
@@ -111,13 +121,15 @@ def results_table() -> str:
         for row in json.loads(path.read_text(encoding="utf-8")):
             if row["status"] != "finished":
                 continue
-            metric = "test_bleu" if "test_bleu" in row["ours"] else "test_ppl"
-            ours = row["ours"][metric]
+            ours = row["ours"][headline(row["ours"])]
+            if (shown := (ours["mean"], row["parameters"]["total"])) in listed:
+                continue
+            listed.add(shown)
             half = "" if ours["high"] is None else f" ± {(ours['high'] - ours['low']) / 2:.1f}"
             cells = [
                 f"[{row['table']}]({table}/README.md)",
                 row["label"] if row["kind"] == "paper" else f"{row['label']} (our control)",
-                str(row["published"].get(metric, "–")),
+                str(row["published"].get(headline(row["published"]), "–")),
                 f"{ours['mean']:.1f}{half}",
                 str(len(row["seeds"])),
                 f"{row['scale']}, {row['data']}",
