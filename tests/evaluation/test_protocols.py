@@ -253,7 +253,7 @@ def test_what_does_not_fit_the_model_is_named():
                 protocol = Protocol(context=context, **{name: value})
                 with pytest.raises(InputError, match=f"{name} = {value} is for Transformer-XL"):
                     evaluate(lstm(), TOKENS, EOS, 1, protocol)
-    with pytest.raises(InputError, match="same_length lets a token see"):
+    with pytest.raises(InputError, match="must be at least 1 with same_length"):
         evaluate(transformer(), TOKENS, EOS, 1, Protocol(memory_length=0, same_length=True))
     with pytest.raises(InputError, match="cut at multiples of 60; choose one from 1 to 3"):
         evaluate(transformer(), TOKENS, EOS, 4, Protocol(window=60))
