@@ -23,7 +23,7 @@ RATE = ["--space", "optimization.lr=log(1,9)"]
         (["--space", "model=int(1,2)"], "space: model is a section of the config;"),
         (
             ["--space", "model.output_dropout=uniform(0,2)"],
-            "output_dropout = 2.0 must be at least",
+            "model.output_dropout = 2.0 must be",
         ),
         (["--space", "model.layers=uniform(1,3)"], "config: Error merging override model.layers"),
         (["--space", "run.dir=choice(a,b)"], "run.dir is set for each trial by the search;"),
