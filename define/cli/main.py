@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"define: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("define: interrupted; the same command goes on from here", file=sys.stderr)
+        print("define: interrupted; run the same command again to resume", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

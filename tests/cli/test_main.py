@@ -70,7 +70,7 @@ def test_flags_and_overrides_may_stand_in_any_order(monkeypatch):
     ("error", "code", "said"),
     [
         (InputError("n = 3 is odd; take an even n"), 2, "define: n = 3 is odd; take an even n\n"),
-        (KeyboardInterrupt(), 130, "define: interrupted; the same command goes on from here\n"),
+        (KeyboardInterrupt(), 130, "define: interrupted; run the same command again to resume\n"),
     ],
 )
 def test_exit_codes(error, code, said, capsys, monkeypatch):

@@ -195,7 +195,7 @@ def test_signals_and_then_the_same_command(
         output, _ = process.communicate(timeout=30)
         assert process.returncode == 130, output
         assert output.splitlines()[-1] == (
-            "define: interrupted; the same command goes on from here"
+            "define: interrupted; run the same command again to resume"
         )
         assert before + 4 <= epochs_of(workplace / "run") < 30
     assert train(*overrides, "run.dir=run") == 0

@@ -272,7 +272,7 @@ def test_every_trial_comes_to_its_end(study):
 def test_an_interrupted_trial_is_gone_on_with_and_a_finished_one_is_let_be(study):
     assert study["status"] == "interrupted"
     assert study["outputs"][0].splitlines()[-1] == (
-        "define: interrupted; the same command goes on from here"
+        "define: interrupted; run the same command again to resume"
     )
     assert "trial 0: finished with" in study["outputs"][1]
     starts = []
