@@ -19,7 +19,7 @@ DESCRIPTION = """\
 Perplexity = exp(total loss in nats / scored tokens); every token of a split is scored, the first
 one after an <eos>.
 
-protocols (by default the first of the run's own, if its record lies beside the checkpoints folder,
+protocols (by default the first of the run's own, if its record is next to the checkpoints folder,
 else carried; a run's own protocols come before these of the same name):
   carried            the state is carried along each stream
   training_lengths   as carried, in windows as long as the training's

@@ -14,7 +14,7 @@ from define.runs import paths
 
 DESCRIPTION = """\
 Takes some training updates of a run at its full size and measures them: milliseconds per update,
-peak memory, and the loss, which shows that they are real but is no result. What they read is
+peak memory, and the loss, which only shows that the updates are real. They read text that is
 generated under a Zipf law with as many types as the run's corpus has, so that no corpus is needed.
 With table_T, it measures every row of that table at scale paper, one process each, and writes
 OUTPUT/table_T/steps/ROW.json; a row that fails does not stop the others.

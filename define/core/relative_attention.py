@@ -27,7 +27,7 @@ def sinusoids(
 
     Args:
         dim: d, even.
-        clamp: largest distance that is told apart; 0 or less for no limit.
+        clamp: largest distance that is distinguished; 0 or less for no limit.
     Shapes:
         -> (K + 1, d).
     """

@@ -31,7 +31,7 @@ class Lengths:
 
     Args:
         memory: positions kept from one segment to the next.
-        clamp: largest distance that is told apart; 0 or less for no limit.
+        clamp: largest distance that is distinguished; 0 or less for no limit.
         same_length: every token sees the latest `memory` positions including its own; otherwise it
             sees the whole memory and its segment up to itself.
     Raises:
@@ -75,7 +75,7 @@ class TransformerXLConfig(InputOutputConfig):
     dropout: float = option(0.1, "dropout everywhere except the attention probabilities")
     attention_dropout: float = option(0.0, "dropout of the attention probabilities")
     memory_length: int = option(150, "positions of earlier segments that each layer keeps")
-    clamp_length: int = option(-1, "largest distance that is told apart; 0 or less: no limit")
+    clamp_length: int = option(-1, "largest distance that is distinguished; 0 or less: no limit")
     same_length: bool = option(False, "let every token see the latest memory_length positions")
     init_std: float = option(0.02, "standard deviation of initial weights")
     projection_init_std: float = option(0.01, "standard deviation of initial projections")

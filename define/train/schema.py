@@ -36,10 +36,11 @@ _PLAIN = {"bool": bool, "int": int, "float": float, "str": str, "Any": Any}
 
 
 def _of_machine() -> dict[str, int | str]:
-    """Defaults that fairseq takes from the machine and from the environment."""
+    """Defaults that fairseq takes from the machine, or that name a folder of one (unused here)."""
     devices = max(1, torch.cuda.device_count())
     names = ("distributed_world_size", "distributed_num_procs", "nprocs_per_node")
-    return dict.fromkeys(names, devices) | {"device_id": os.getenv("LOCAL_RANK", 0)}
+    others = {"device_id": os.getenv("LOCAL_RANK", 0), "plasma_path": None}
+    return dict.fromkeys(names, devices) | others
 
 
 def _class(name: str, described: Mapping[str, Any]) -> type:

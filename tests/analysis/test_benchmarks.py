@@ -10,42 +10,8 @@ from define.report import performance
 
 
 @pytest.fixture
-def record() -> dict:
-    """Two cases of three rounds on a quiet machine, and a curve."""
-    plain = {"unit": "ms", "axis": None, "table": None, "scale": None, "tokens": {}}
-    slow = {"base": [10.0, 20.0, 30.0], "slow": [20.0, 50.0, 90.0]}
-    curve = {"10": [1.0, 2.0, 3.0], "1000": [4.0, 5.0, 6.0]}
-    return {
-        "schema": 1,
-        "quick": False,
-        "clock": "wall",
-        "cores": 2,
-        "allocator": "system",
-        "load_average": {"start": [0.1, 0.1, 0.1], "end": [1.2, 0.4, 0.1]},
-        "busy": None,
-        "groups": [
-            {
-                "part": "unit",
-                "title": "a",
-                **plain,
-                "values": slow,
-                "tokens": {"base": 40, "slow": 40},
-            },
-            {"part": "growth", "title": "by N", **plain, "axis": "N", "values": curve},
-        ],
-        "provenance": {
-            "commit": "a" * 40,
-            "dirty": False,
-            "command": "define bench unit",
-            "device": "cpu",
-            "threads": 1,
-            "python": "3.11.7",
-            "versions": {"torch": "2.13.0"},
-            "data": {"name": "zipf", "types": 33_278},
-            "started": "2026-01-02T00:00:00+00:00",
-            "finished": None,
-        },
-    }
+def record(bench_record) -> dict:
+    return bench_record
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""NT-ASGD inside a run: when it switches, what it averages, and that training goes on from raw."""
+"""NT-ASGD in a run: when it switches, what it averages, and that training goes from raw weights."""
 
 import json
 import math
@@ -82,7 +82,7 @@ def test_switch_average_and_raw_iterates(nonmono, train, steps, workplace, check
         strict=True,
     ):
         for p, at, g, q in zip(before, seen, gradients, after, strict=True):
-            assert torch.equal(at, p), "training goes on from the raw weights"
+            assert torch.equal(at, p), "training continues from the raw weights"
             torch.testing.assert_close(q, p - lr * (g + decay * p), rtol=1e-5, atol=1e-6)
 
 

@@ -152,7 +152,7 @@ def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
         ("model.word_dropout=1.0", "word_dropout = 1.0"),
         ("model.connection=glue", "connection = 'glue'"),
         ("task.bptt=0", "task.bptt = 0"),
-        ("task.min_bptt=0", "min_bptt = 0 must be at least 1"),
+        ("task.min_bptt=0", "task.min_bptt = 0 must be at least 1"),
         ("task.train_tokens=-1", "task.train_tokens = -1"),
         ("task.autocast=fp8", "task.autocast = 'fp8'"),
         ("task.bptt_std=-1", "task.bptt_std = -1"),

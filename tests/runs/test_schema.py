@@ -30,33 +30,16 @@ TRANSLATIONS = {
 }
 
 
-def make_bench(origin: dict) -> dict:
-    about = {"unit": "ms", "axis": None, "table": None, "scale": None, "tokens": {}}
-    values = {"base": [10.0, 20.0], "slow": [20.0, 50.0]}
-    return {
-        "schema": 1,
-        "quick": False,
-        "clock": "wall",
-        "cores": 2,
-        "allocator": "system",
-        "load_average": {"start": [0.1, 0.1, 0.1], "end": [1.2, 0.4, 0.1]},
-        "busy": None,
-        "groups": [{"part": "unit", "title": "a", **about, "values": values}],
-        "provenance": origin,
-    }
-
-
 @pytest.fixture
-def made(make_record, make_step, make_batch_step, make_evaluation, make_significance):
+def made(make_record, make_step, make_batch_step, make_evaluation, make_significance, bench_record):
     """Kind -> a valid file of it."""
-    step = make_step()
     return {
         "run": make_record(protocols=PROTOCOLS, translations=TRANSLATIONS),
-        "step": step,
+        "step": make_step(),
         "batch_step": make_batch_step(),
         "evaluation": make_evaluation(),
         "significance": make_significance(),
-        "bench": make_bench(step["provenance"]),
+        "bench": bench_record,
     }
 
 

@@ -157,11 +157,11 @@ def bptt_lengths(
         InputError: a number is too small.
     """
     for name, value, least in (
-        *(("bptt", bptt, 1), ("min_bptt", minimum, 1)),
+        *(("task.bptt", bptt, 1), ("task.min_bptt", minimum, 1)),
         *(("seed", seed, 0), ("epoch", epoch, 0)),
     ):
         if value < least:
-            raise InputError(f"Window lengths: {name} = {value} must be at least {least}.")
+            raise InputError(f"{name} = {value} must be at least {least}")
     generator = np.random.default_rng((seed, epoch))
     lengths: list[int] = []
     left = steps
