@@ -217,7 +217,7 @@ def make_step() -> Callable[..., dict]:
 
 @pytest.fixture
 def bench_record() -> dict:
-    """A valid record of `define bench`: two cases of three rounds, and a curve."""
+    """A valid record of `define bench`: two cases and a curve, on a quiet machine."""
     plain = {"unit": "ms", "axis": None, "table": None, "scale": None, "tokens": {}}
     slow = {"base": [10.0, 20.0, 30.0], "slow": [20.0, 50.0, 90.0]}
     curve = {"10": [1.0, 2.0, 3.0], "1000": [4.0, 5.0, 6.0]}

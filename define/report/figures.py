@@ -53,14 +53,17 @@ def validation(
         raise InputError(f"table {table!r} has no validated run to plot; train a row of it first")
     labels = published.our_labels(table)
     order = _order(table, [row for _, found in panels for row in found])
-    with new_figure(WIDTH, 4.0 * len(panels)) as figure:
+    rows = sum(len(found) for _, found in panels)
+    with new_figure(WIDTH, 4.0 * len(panels) + 0.17 * rows) as figure:
         grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for axes, (title, found) in zip(grid, panels, strict=True):
             names = {row: _with_best(labels.get(row, row), line) for row, line in found.items()}
             _draw_curves(axes, found, order, names)
             axes.set(title=title, xlabel="epoch", ylabel=valid_label(table))
             axes.legend(
-                loc="upper right",
+                loc="upper left",
+                bbox_to_anchor=(0, -0.15),  # below the axis, where it covers no curve
+                borderaxespad=0,
                 alignment="left",
                 frameon=False,
                 title="mean, band from lowest to highest, ● best epoch",

@@ -1,4 +1,4 @@
-"""NT-ASGD in a run: when it switches, what it averages, and that training goes from raw weights."""
+"""NT-ASGD in a run: when it switches, what it averages; training continues from raw weights."""
 
 import json
 import math
