@@ -4,13 +4,13 @@ import argparse
 import importlib
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from define import __version__
 from define.errors import InputError
 from define.runs import environment
+from define.train import interruption
 
 COMMANDS = (
     *("prepare", "train", "status", "search", "step", "bench", "evaluate", "translate", "score"),
@@ -45,10 +45,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def _terminated(signum, frame) -> None:
-    raise KeyboardInterrupt
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a subcommand.
 
@@ -61,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if argv is None:
             environment.prepare()
         args = _parse(argv)
-        signal.signal(signal.SIGTERM, _terminated)
+        interruption.install()
         return args.run(args)
     except InputError as error:
         print(f"define: {error}", file=sys.stderr)

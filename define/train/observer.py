@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from define.runs import journal, records
 from define.tasks.observer import Observer
+from define.train import interruption
 from define.train.timing import peak_memory_mib
 from define.train.tracking import Tracker
 
@@ -118,6 +119,7 @@ class RunObserver(Observer):
         self._mark = time.perf_counter()
 
     def updated(self, update: int, tokens: int, lr: float, nll: torch.Tensor | float) -> None:
+        interruption.check()
         now = time.perf_counter()
         elapsed, self._mark = now - self._mark, now
         self.seconds += elapsed

@@ -1,12 +1,15 @@
 """An interrupted run ends where the uninterrupted one ends, bit for bit."""
 
 import json
+import os
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
 from define.train import language_modeling
+from define.train.observer import Interval
 
 EPOCHS = 6
 SAVE_EVERY = 4
@@ -177,6 +180,24 @@ def test_damaged_checkpoints_are_one_sentence(train, interrupt_at, workplace, ca
 def epochs_of(folder) -> int:
     path = folder / "record.json"
     return len(json.loads(path.read_text(encoding="utf-8"))["epochs"]) if path.exists() else 0
+
+
+def test_a_swallowed_interruption_comes_again_with_the_next_update(train, workplace, monkeypatch):
+    add, after = Interval.add, []
+
+    def swallowing(self, update: int, *facts) -> None:
+        add(self, update, *facts)
+        if update == 3:
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+        elif update > 3:
+            after.append(update)
+
+    monkeypatch.setattr(Interval, "add", swallowing)
+    assert train("optimization.max_epoch=2", "run.dir=run") == 130
+    assert after == []
+    record = json.loads((workplace / "run" / "record.json").read_text(encoding="utf-8"))
+    assert record["status"] == "interrupted"
 
 
 def test_signals_and_then_the_same_command(

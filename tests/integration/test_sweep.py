@@ -180,7 +180,7 @@ def test_a_killed_sweep_leaves_no_job_behind_and_shows_progress_until_then(
             shown.extend(os.read(terminal, 65536))
         except BlockingIOError:
             pass
-        return re.search(rb"\[1/1\] update \d+ of [\d,]+, valid ppl [\d.]+, [\d:]+ left:", shown)
+        return re.search(rb"\[1/1\] update [\d,]+ of [\d,]+, valid ppl [\d.]+, [\d:]+ left:", shown)
 
     wait_for(shows_the_remaining_time)
     job = started(1)
