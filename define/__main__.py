@@ -4,4 +4,8 @@ import sys
 
 from define.cli.main import main
 
-sys.exit(main())
+code = main()
+# CPython ends by SIGINT where an interruption ever left an exec(), though main() has handled it;
+# the next exec() makes it forget.
+exec("")
+sys.exit(code)

@@ -1,5 +1,10 @@
 """The command as a whole: help, versions, exit codes."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from define import __version__
@@ -80,6 +85,22 @@ def test_exit_codes(error, code, said, capsys, monkeypatch):
     monkeypatch.setattr(doctor, "run", fail)
     assert main(["doctor"]) == code
     assert capsys.readouterr() == ("", said)
+
+
+def test_an_interruption_in_an_exec_ends_by_code_130(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "from define.runs import environment\n"
+        "environment.prepare = lambda: exec('raise KeyboardInterrupt')\n"
+    )
+    here = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "define", "doctor"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{here}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "define: interrupted; run the same command again to resume\n"
 
 
 def test_a_fault_of_ours_is_not_dressed_up(monkeypatch):
