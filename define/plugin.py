@@ -3,6 +3,7 @@
 
 def register() -> None:
     """Idempotent: imports the modules whose import registers their classes."""
+    import define.criterions.translation
     import define.models.awd_lstm
     import define.models.transformer
     import define.models.transformer_xl

@@ -87,7 +87,7 @@ class OutputLayer(nn.Module):
             return self.nll(features, targets).sum()
         with torch.autocast(features.device.type, enabled=False):
             clusters = self._clusters(features, targets.flatten())
-            return sum(_SummedNLL.apply(*cluster) for _, *cluster in clusters)
+            return sum(_SummedNLL.apply(*cluster)[0] for _, *cluster in clusters)
 
     def _clusters(self, features: Tensor, flat: Tensor) -> Iterator[tuple]:
         """For each cluster: positions of its targets, the features there, weight, bias, targets.
@@ -142,16 +142,50 @@ def _nll(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Ten
     return torch.cat(parts)
 
 
+def smoothed_nll_sums(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    smoothing: float = 0.0,
+    ignored: int = IGNORED,
+) -> tuple[Tensor, Tensor]:
+    """The sums of the smoothed loss and of the negative log-likelihood, which has no gradient.
+
+    The smoothed distribution has 1 - smoothing at the target and the rest evenly at the other
+    types, as in fairseq's label_smoothed_cross_entropy. V logits are stored for a block of
+    positions at a time, in float32 or wider even under autocast.
+
+    Shapes:
+        features (..., dim), weight (V, dim), bias (V), targets (...) -> (), ().
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        x = _at_least_float32(features.reshape(-1, features.shape[-1]))
+        bias = None if bias is None else bias.to(x.dtype)
+        options = ignored, smoothing, torch.is_grad_enabled()
+        return _SummedNLL.apply(x, weight.to(x.dtype), bias, targets.flatten(), *options)
+
+
 class _SummedNLL(torch.autograd.Function):
-    """The sum of `_nll` of the same arguments; computes its gradient in the forward pass."""
+    """The sums of `smoothed_nll_sums`; computes the gradient in the forward pass if need be."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
-    ) -> Tensor:
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        ignored: int = IGNORED,
+        smoothing: float = 0.0,
+        with_gradient: bool = True,
+    ) -> tuple[Tensor, Tensor]:
         x_grad, weight_grad = torch.empty_like(x), torch.zeros_like(weight)
         bias_grad = None if bias is None else torch.zeros_like(bias)
-        total = x.new_zeros(())
+        # The smoothed distribution is `share` at every type and `rest` more at the target.
+        share = smoothing / (len(weight) - 1) if smoothing else 0.0
+        rest = 1 - smoothing - share
+        nll, even = x.new_zeros(()), x.new_zeros(())
         rows = _rows(x, weight)
         buffer = x.new_empty(min(rows, len(x)), len(weight))  # allocating anew costs page faults
         for part, own, part_grad in zip(
@@ -161,26 +195,41 @@ class _SummedNLL(torch.autograd.Function):
             if bias is not None:
                 logits += bias
             logits -= logits.amax(1, keepdim=True)
-            total += F.nll_loss(logits, own, ignore_index=IGNORED, reduction="sum")
+            scored = (own != ignored).unsqueeze(1).to(x.dtype)
+            nll += F.nll_loss(logits, own, ignore_index=ignored, reduction="sum")
+            if share:
+                even -= (logits.sum(1, keepdim=True) * scored).sum()
             exp = logits.exp_()
             sums = exp.sum(1, keepdim=True)
-            scored = (own != IGNORED).unsqueeze(1).to(x.dtype)
-            total += (sums.log() * scored).sum()
-            # The gradient of the logits is (exp - sums at the target) / sums; it is cheaper to
-            # multiply the narrow operands of the products by 1 / sums.
-            exp.scatter_add_(1, own.clamp(min=0).unsqueeze(1), -sums)
+            log_sums = (sums.log() * scored).sum()
+            nll += log_sums
+            if share:
+                even += len(weight) * log_sums
+            if not with_gradient:
+                continue
+            # The gradient of the logits is (exp - rest * sums at the target) / sums - share; it is
+            # cheaper to multiply the narrow operands of the products by 1 / sums.
+            exp.scatter_add_(1, own.clamp(min=0).unsqueeze(1), -rest * sums)
             factor = scored / sums
             torch.mm(exp, weight, out=part_grad).mul_(factor)
             weight_grad.addmm_(exp.t(), part * factor)
             if bias_grad is not None:
                 bias_grad.addmv_(exp.t(), factor.squeeze(1))
+        if share and with_gradient:
+            scored = (targets != ignored).to(x.dtype)
+            x_grad.addr_(scored, weight.sum(0), alpha=-share)
+            weight_grad -= share * (scored @ x)
+            if bias_grad is not None:
+                bias_grad -= share * scored.sum()
         ctx.save_for_backward(x_grad, weight_grad, bias_grad)
-        return total
+        ctx.mark_non_differentiable(nll)
+        return (rest * nll + share * even if share else nll.clone()), nll
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return *(None if g is None else g * upstream for g in ctx.saved_tensors), None
+    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = (None if g is None else g * upstream for g in ctx.saved_tensors)
+        return *gradients, None, None, None, None
 
 
 def _rows(x: Tensor, weight: Tensor) -> int:

@@ -1,6 +1,8 @@
-"""Options of our criterion; needs no fairseq."""
+"""Options of our criterions; needs no fairseq."""
 
 from dataclasses import dataclass, field
+
+from omegaconf import II
 
 from define.errors import InputError
 
@@ -17,6 +19,15 @@ class LanguageModelingCriterionOptions:
             "help": "beta of TAR: L2 penalty on the change over time of the output before dropout"
         },
     )
+
+
+@dataclass
+class TranslationCriterionOptions:
+    label_smoothing: float = field(
+        default=0.0,
+        metadata={"help": "probability that the target leaves to the other types, evenly"},
+    )
+    sentence_avg: bool = II("optimization.sentence_avg")
 
 
 def require_penalties(ar: float, tar: float) -> None:

@@ -15,10 +15,11 @@ from fairseq.models.transformer import (
     TransformerModelBase,
 )
 from fairseq.models.transformer.transformer_config import DecoderConfig, EncDecBaseConfig
-from torch import nn
+from torch import Tensor, nn
 
 from define.core.embedding import DefineEmbedding
 from define.core.inputs import build_input
+from define.core.outputs import smoothed_nll_sums
 from define.core.parts import mark_parts
 from define.core.registry import config_from
 from define.core.transformer import TransformerConfig, check
@@ -133,6 +134,24 @@ class DefineTransformer(TransformerModelBase):
             set_glorot_values(model)
         mark_parts(model, model.embeddings, model.output_layers)
         return model
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor,
+        prev_output_tokens: Tensor,
+        target: Tensor | None = None,
+        smoothing: float = 0.0,
+        **options: Any,
+    ):
+        """As fairseq's, or with targets the two sums of `smoothed_nll_sums`, without its logits."""
+        inputs = src_tokens, src_lengths, prev_output_tokens
+        if target is None:
+            return super().forward(*inputs, **options)
+        features, _ = super().forward(*inputs, features_only=True, **options)
+        output = self.decoder.output_projection
+        ignored = self.decoder.padding_idx
+        return smoothed_nll_sums(features, output.weight, output.bias, target, smoothing, ignored)
 
     @property
     def embeddings(self) -> list[DefineEmbedding]:

@@ -19,7 +19,10 @@ from hydra.core.config_store import ConfigStore
 
 from define.core.registry import MODELS
 from define.core.transformer import TransformerConfig
-from define.criterions.options import LanguageModelingCriterionOptions
+from define.criterions.options import (
+    LanguageModelingCriterionOptions,
+    TranslationCriterionOptions,
+)
 from define.files import atomic_write
 from define.optim.by_part import FactorFields
 from define.optim.options import NTASGDOptions, SGDOptions
@@ -107,6 +110,9 @@ def _ours() -> dict[str, type]:
         "task/define_translation": ("DefineTranslationConfig", TranslationOptions, translation),
         "criterion/define_language_modeling": (
             *("LanguageModelingCriterionConfig", LanguageModelingCriterionOptions, _Named),
+        ),
+        "criterion/define_translation": (
+            *("TranslationCriterionConfig", TranslationCriterionOptions, _Named),
         ),
     }
     return {

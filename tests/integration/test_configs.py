@@ -287,7 +287,7 @@ def test_table_3_at_the_paper_scale_is_opennmt(row):
     assert config.optimization.max_update == 200_000
     assert (config.dataset.max_tokens, config.run.tokens_per_update) == (4096, 4096 * 4 * 2)
     assert list(config.optimization.update_freq) == [8]  # on one device
-    assert config.criterion._name == "label_smoothed_cross_entropy"
+    assert config.criterion._name == "define_translation"
     assert config.criterion.label_smoothing == 0.1
     model = config.model
     assert (model.model_dim, model.inner_dim, model.heads) == (512, 2048, 8)

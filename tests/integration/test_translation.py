@@ -195,7 +195,7 @@ def test_memory_efficient_precision_needs_fairseqs_adam(pair_corpus, workplace, 
 
 FLAGS = """
     --task define_translation --save-dir checkpoints --seed 1 --num-workers 0
-    --criterion label_smoothed_cross_entropy --label-smoothing 0.1 --optimizer define_adam --lr 0.01
+    --criterion define_translation --label-smoothing 0.1 --optimizer define_adam --lr 0.01
     --lr-factor-unit 0.5 --lr-factor-context 0
     --max-tokens 512 --max-update 9 --no-epoch-checkpoints --dropout 0.2
     --model-dim 16 --inner-dim 32 --heads 2 --encoder-layers 1 --decoder-layers 2

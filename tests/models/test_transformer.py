@@ -23,6 +23,7 @@ from define import plugin
 from define.bench.generated import dictionary
 from define.core.counting import count_parameters
 from define.core.transformer import SHARES
+from define.criterions.translation import TranslationCriterion
 from define.errors import InputError
 from define.models.transformer import (
     ARCHITECTURES,
@@ -495,13 +496,14 @@ def test_hypotheses_with_and_without_the_fold_are_the_same(updates):
 # The loss.
 
 
+@pytest.mark.parametrize("kind", [LabelSmoothedCrossEntropyCriterion, TranslationCriterion])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
-def test_the_smoothed_loss_is_the_closed_form(smoothing):
+def test_the_smoothed_loss_is_the_closed_form(smoothing, kind):
     """Of every target but padding: all other types share the smoothing evenly."""
     model = build()
     batch = sample(model)
     task = Namespace(target_dictionary=TARGET)
-    criterion = LabelSmoothedCrossEntropyCriterion(task, False, smoothing)
+    criterion = kind(task, False, smoothing)
     loss, scored, log = criterion(model, batch)
     expected = nll = tokens = 0.0
     for output, targets in zip(logits(model, batch), batch["target"].tolist(), strict=True):
