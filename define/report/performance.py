@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from define.analysis import published
-from define.analysis.benchmarks import quartiles, ratios
 from define.analysis.environment import environment
+from define.analysis.stats import quartiles, ratios
 from define.errors import InputError
 from define.report import figures
 from define.report.grid import Grid, Number, markdown, num

@@ -215,13 +215,6 @@ def test_a_page_without_runs_and_one_with_bad_records(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-def test_a_journal_without_losses_is_refused(tmp_path, put):
-    path = put(tmp_path).with_name("journal.jsonl")
-    path.write_text('{"event": "trained", "updates": 5}\n')
-    with pytest.raises(InputError, match=r"journal.jsonl: the event 'trained' at update 5 has no"):
-        page.page([tmp_path], tmp_path)
-
-
 def test_the_command_writes_the_page_or_says_why_not(tmp_path, put, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     put(tmp_path / "runs")
