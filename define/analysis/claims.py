@@ -90,9 +90,9 @@ class PairAnswer(Verdict):
     def to_json(self) -> dict[str, Any]:
         """The pair as plain JSON values."""
         found = self.difference.difference
+        plain = ("first", "second", "verdict", "limit", "reason")
         return {
-            **{name: getattr(self, name) for name in ("first", "second")},
-            **{name: getattr(self, name) for name in ("verdict", "limit", "reason")},
+            **{name: getattr(self, name) for name in plain},
             "answer": self.text,
             **(found.to_json() if found else dict.fromkeys(("mean", "std", "n", "low", "high"))),
             "n": len(self.difference.seeds),

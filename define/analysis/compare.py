@@ -34,7 +34,7 @@ class ComparisonRow:
         status: "finished" (every seed), "partial" (some seeds, or an interrupted run), "running",
             "failed" or "not run".
         seeds: the finished seeds, which `ours` and the speed are computed from.
-        unfinished: seed -> status, for the other seeds.
+        unfinished: seed -> status of the other seeds.
         published, published_parameters: the numbers that the paper prints.
         ours: metric -> mean, deviation, count and interval over the finished seeds.
         parameters: part -> count of our model, None if not run.
@@ -76,8 +76,8 @@ class ComparisonRow:
     @property
     def difference(self) -> dict[str, float]:
         """metric -> our mean less the paper's number, where both exist."""
-        shared = self.ours.keys() & self.published.keys()
-        return {m: s.mean - self.published[m] for m, s in self.ours.items() if m in shared}
+        papers = self.published
+        return {m: own.mean - papers[m] for m, own in self.ours.items() if m in papers}
 
     def to_json(self) -> dict[str, Any]:
         """The row as plain JSON values, each statistic with its 95 % interval."""
@@ -208,21 +208,19 @@ def compare(
 
 
 def _section(table: str, scale: str, data: str, runs: Sequence[RunRecord]) -> Section:
-    paper, groups = published.table(table), by_row(runs)
-    controls = sorted(groups.keys() - {row.row for row in paper})
-    baseline = published.baseline(table)
-    entries = [(row, "paper") for row in paper]
-    entries += [
-        (PublishedRow(table, row, row, {}, {}, {}, baseline=baseline), "control")
-        for row in controls
-    ]
-    rows, sorted_runs = {}, []
-    for row, kind in entries:
-        seeds = sorted(groups.get(row.row, ()), key=lambda record: record.seed)
-        rows[row.row] = _row(row, kind, scale, data, seeds)
-        sorted_runs += seeds
+    entries = {row.row: (row, "paper") for row in published.table(table)}
+    groups = by_row(sorted(runs, key=lambda record: record.seed))
+    for row in sorted(groups.keys() - entries.keys()):
+        control = PublishedRow(table, row, row, {}, {}, {}, baseline=published.baseline(table))
+        entries[row] = (control, "control")
+    rows = {
+        slug: _row(row, kind, scale, data, groups.get(slug, []))
+        for slug, (row, kind) in entries.items()
+    }
     with_effects = [_with_effects(row, rows.get(row.baseline)) for row in rows.values()]
-    return Section(table, scale, data, with_effects, sorted_runs)
+    return Section(
+        table, scale, data, with_effects, [run for row in rows for run in groups.get(row, ())]
+    )
 
 
 def _row(

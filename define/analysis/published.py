@@ -19,16 +19,13 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One row of a table of the paper.
+    """One row of a table of the paper, with the keys that the head of `published.yaml` describes.
 
     Attributes:
-        row: our slug of the row ("awd_lstm_define").
         parameters: part -> count (the paper prints millions); unprinted parts are absent.
         decimals: part -> how many decimals of a million the paper prints.
         metrics: metric -> value, e.g. {"valid_ppl": 61.2, "test_ppl": 58.8}; unprinted ones absent.
         raw: the other keys of the row in the file (n, k, m, N, ms_per_batch, ...).
-        same_run: (table, row) of the run of ours that this row shows; None if it has its own.
-        cited: whether the paper cites the row from others; it has no config here.
         baseline: the row that this row's effect is the difference from, if any.
     """
 
@@ -46,13 +43,7 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class Series:
-    """Rows of a table that a figure connects.
-
-    Attributes:
-        rows: slugs, by increasing size.
-        point: what names a point: "label" (the row's label), or a dimension ("n", "N").
-        joined: whether to draw a line; not where the rows differ in more than size.
-    """
+    """Rows of a table, by increasing size, that a figure connects unless they are not `joined`."""
 
     label: str
     rows: Sequence[str]
@@ -62,17 +53,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Claim:
-    """A conclusion of the paper, as a question.
-
-    Attributes:
-        id: a slug, e.g. "define_helps".
-        paper: the paper's own answer.
-        pairs: table -> the pairs of rows that the answer rests on.
-        matches: whether "yes" means that the first row is not worse by more than a margin;
-            otherwise it means that the first row is better.
-        fewer_parameters: whether "yes" also requires the smaller model in the first row.
-        notes: table -> a sentence on what else the rows of its pairs differ in.
-    """
+    """A conclusion of the paper, as a question; `published.yaml` describes the other fields."""
 
     id: str
     question: str

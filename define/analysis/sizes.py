@@ -73,13 +73,13 @@ def panels(
     sections = [s for s in compare(table, records, scales) if scored(table, s.runs)]
     if not sections:
         raise InputError(f"table {table!r} has no finished run to plot; train a row of it first")
-    perplexity = _perplexity([run for s in sections for run in scored(table, s.runs)])
+    runs = {f"ours: {s.place}": scored(table, s.runs) for s in sections}
+    perplexity = _perplexity([run for of_panel in runs.values() for run in of_panel])
     papers = perplexity or headline_metric(table)
     drawn = []
-    for section in sections:
-        runs = scored(table, section.runs)
-        metric = perplexity or _shared_bleu(runs, papers)
-        drawn.append(Panel(f"ours: {section.place}", metric, _our_points(table, runs, metric)))
+    for title, of_panel in runs.items():
+        metric = perplexity or _shared_bleu(of_panel, papers)
+        drawn.append(Panel(title, metric, _our_points(table, of_panel, metric)))
     title = f"the paper: data {published.data(table)}"
     return [*drawn, Panel(title, papers, _paper_points(table, papers))]
 
@@ -152,20 +152,18 @@ def depth_and_width(section: Section) -> tuple[DepthAndWidth, DepthAndWidth] | N
     left out.
     """
     paper = published.table(section.table)
-    varied = [{row.raw[name] for row in paper if name in row.raw} for name in "Nk"]
-    if min(map(len, varied)) < 2:
+    if min(len({row.raw[name] for row in paper if name in row.raw}) for name in "Nk") < 2:
         return None
-    seeds: dict[tuple[int, int, str], list[RunRecord]] = {}
-    for record in section.finished:
-        model = record.config.get("model", {})
-        width, depth = model.get(DIMENSIONS["k"]), model.get(DIMENSIONS["N"])
-        known = depth is not None and width is not None
-        if known and record.row in {row.row for row in paper}:
-            seeds.setdefault((width, depth, record.row), []).append(record)
-    if not seeds:
+    groups = {}
+    for row, seeds in by_row(section.finished).items():
+        model = seeds[0].config.get("model", {})
+        k, n = model.get(DIMENSIONS["k"]), model.get(DIMENSIONS["N"])
+        if None not in (k, n) and row in {of_paper.row for of_paper in paper}:
+            groups[row] = (k, n, seeds)
+    if not groups:
         return None
-    metric = _perplexity([record for group in seeds.values() for record in group])
-    ours = [(k, n, _our_point(row, group, metric)) for (k, n, row), group in seeds.items()]
+    metric = _perplexity([run for _, _, seeds in groups.values() for run in seeds])
+    ours = [(k, n, _our_point(row, seeds, metric)) for row, (k, n, seeds) in groups.items()]
     papers = [(r.raw["k"], r.raw["N"], _paper_point(r.label, r, metric)) for r in paper]
     return DepthAndWidth(metric, _by_width(ours)), DepthAndWidth(metric, _by_width(papers))
 

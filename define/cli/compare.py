@@ -32,30 +32,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         ),
         epilog="example: define compare --table 1c --scale mini --plot validation.png",
     )
-    parser.add_argument(
-        "--table",
-        action="append",
-        metavar="NAME",
-        help="a table of the paper, e.g. 1c; repeatable (default: those with runs, else 1c)",
-    )
-    parser.add_argument(
-        "--scale",
-        action="append",
-        metavar="NAME",
-        help="only this scale; repeatable (default: those with runs, else paper)",
-    )
-    parser.add_argument(
-        "--data",
-        action="append",
-        metavar="NAME",
-        help="only runs on this corpus, e.g. ptb; repeatable (default: all)",
-    )
-    parser.add_argument(
-        "--runs",
-        action="append",
-        metavar="DIR",
-        help="folder with run records; repeatable (default: DEFINE_RUNS or runs, and experiments)",
-    )
+    for name, metavar, help in (
+        ("table", "NAME", "a table of the paper, e.g. 1c (default: those with runs, else 1c)"),
+        ("scale", "NAME", "only this scale (default: those with runs, else paper)"),
+        ("data", "NAME", "only runs on this corpus, e.g. ptb (default: all)"),
+        ("runs", "DIR", "folder with run records (default: DEFINE_RUNS or runs, and experiments)"),
+    ):
+        parser.add_argument(
+            f"--{name}", action="append", metavar=metavar, help=f"{help}; repeatable"
+        )
     parser.add_argument(
         "--claims",
         action="store_true",
@@ -73,21 +58,17 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     formats.add_argument(
         "--json", action="store_const", const="json", dest="format", help="short for --format json"
     )
-    parser.add_argument("--output", metavar="FILE", help="write to a file instead of the screen")
-    parser.add_argument(
-        "--plot", metavar="FILE", help="draw validation perplexity by epoch (.png or .svg)"
-    )
-    parser.add_argument(
-        "--plot-params",
-        metavar="FILE",
-        help="draw perplexity or BLEU against total parameters, ours and the paper's (.png, .svg)",
-    )
-    parser.add_argument(
-        "--report", metavar="DIR", help="write README.md, results.csv, results.json and plots"
-    )
-    parser.add_argument(
-        "--search", metavar="DIR", help="with --report: a folder of search trials to include"
-    )
+    for name, metavar, help in (
+        ("output", "FILE", "write to a file instead of the screen"),
+        ("plot", "FILE", "draw validation perplexity by epoch (.png or .svg)"),
+        (
+            *("plot-params", "FILE"),
+            "draw perplexity or BLEU against total parameters, ours and the paper's (.png, .svg)",
+        ),
+        ("report", "DIR", "write README.md, results.csv, results.json and plots"),
+        ("search", "DIR", "with --report: a folder of search trials to include"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=help)
     parser.set_defaults(run=run)
 
 

@@ -140,21 +140,27 @@ def _period(origin: Environment) -> str:
 
 def pictures(view: SectionView) -> Iterable[Picture]:
     """The figures of a section: sizes, depth and width, ours and the paper's; curves."""
-    section = view.section
-    table, where = section.table, section.place
+    section, table = view.section, view.section.table
     if sizes.has_curve(table) and sizes.scored(table, section.runs):
         for index, panel in enumerate(sizes.panels(table, section.runs, [section.scale])):
             yield _size_picture(view, panel, f"size-{index}")
     if both := sizes.depth_and_width(section):
-        yield _depth_picture(view, both[0], "depth", f"Depth and width, ours: {where}.")
-        yield _depth_picture(view, both[1], "paper-depth", "Depth and width, the paper's.")
+        for shown, name, whose in zip(
+            both, ("depth", "paper-depth"), (f"ours: {section.place}", "the paper's"), strict=True
+        ):
+            told = [
+                f"k {k}: " + ", ".join(f"N {n} {p.mean:.2f}, {p.millions:.2f} M" for n, p in line)
+                for k, line in shown.models.items()
+            ]
+            caption = f"Depth and width, {whose}. n grows with N."
+            yield _picture(view, figures.depth_and_width(shown), name, caption, told)
     names = published.our_labels(table)
     for kind, values, label, mark_best in (
         ("train", curves.training_by_update, figures.TRAINING_LABEL, False),
         ("valid", curves.valid_by_update, figures.valid_label(table), True),
     ):
         if lines := curves.curves(section.runs, values, points=2):
-            caption = f"{label[0].upper()}{label[1:]} by update: {where}. Mean over seeds, band "
+            caption = f"{_sentence(label)} by update: {section.place}. Mean over seeds, band "
             caption += f"from lowest to highest{', ● the lowest mean' if mark_best else ''}."
             told = [
                 f"{names.get(row, row)}: lowest {line.best[1]:.2f} at update {line.best[0]:,}"
@@ -162,6 +168,18 @@ def pictures(view: SectionView) -> Iterable[Picture]:
             ]
             figure = figures.learning(table, lines, label, mark_best)
             yield _picture(view, figure, kind, caption, told)
+
+
+def _size_picture(view: SectionView, panel: sizes.Panel, name: str) -> Picture:
+    caption = f"{_sentence(score_label(panel.metric))} by total parameters, {panel.title}."
+    if any(point.high > point.low for line in panel.points.values() for point in line):
+        caption += " Mean, bar from lowest to highest seed."
+    told = [
+        f"{label}: " + ", ".join(f"{p.name} {p.millions:.2f} M {p.mean:.2f}" for p in line)
+        for label, line in panel.points.items()
+    ]
+    figure = tradeoff(view.section.table, [panel], for_page=True)
+    return _picture(view, figure, name, caption, told)
 
 
 def speed_picture(view: SectionView, index: int, rows: Sequence[Timing]) -> Picture | None:
@@ -182,24 +200,5 @@ def _picture(
     return Picture(inline_svg(figure, unique, f"{caption} {'; '.join(told)}."), caption)
 
 
-def _size_picture(view: SectionView, panel: sizes.Panel, name: str) -> Picture:
-    score = score_label(panel.metric)
-    caption = f"{score[0].upper()}{score[1:]} by total parameters, {panel.title}."
-    if any(point.high > point.low for line in panel.points.values() for point in line):
-        caption += " Mean, bar from lowest to highest seed."
-    told = [
-        f"{label}: " + ", ".join(f"{p.name} {p.millions:.2f} M {p.mean:.2f}" for p in line)
-        for label, line in panel.points.items()
-    ]
-    figure = tradeoff(view.section.table, [panel], for_page=True)
-    return _picture(view, figure, name, caption, told)
-
-
-def _depth_picture(
-    view: SectionView, shown: sizes.DepthAndWidth, name: str, caption: str
-) -> Picture:
-    told = [
-        f"k {width}: " + ", ".join(f"N {n} {p.mean:.2f}, {p.millions:.2f} M" for n, p in line)
-        for width, line in shown.models.items()
-    ]
-    return _picture(view, figures.depth_and_width(shown), name, f"{caption} n grows with N.", told)
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]

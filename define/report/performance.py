@@ -16,7 +16,7 @@ from define.runs.benchmarks import read
 
 
 def grids(record: Mapping[str, Any]) -> list[Grid]:
-    """A table for each group; all say so where the machine was busy."""
+    """A table for each group, with a note if the machine was busy."""
     notes = [record["busy"]] if record["busy"] else []
     return [_grid(group, notes) for group in record["groups"]]
 

@@ -1,7 +1,7 @@
 """The grids of evaluation protocols, of translations, and of paired bootstrap tests."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 
 from define.analysis.compare import Section, settings
@@ -129,27 +129,18 @@ def _interval(score: Mapping[str, float]) -> Interval:
 
 def _cache_lines(label: str, record: RunRecord) -> Iterable[str]:
     """Each translation without the cache against the one that differs in nothing else."""
-    for name, plain in record.translations.items():
-        for other, cached in record.translations.items():
-            uncached = {**cached["settings"], "cache": False}
-            if cached["settings"].get("cache") and plain["settings"] == uncached:
-                seconds = [
-                    sum(scores["seconds"] for scores in way["scores"].values())
-                    for way in (cached, plain)
-                ]
-                agreement = _agreement(cached["scores"], plain["scores"])
-                yield (
-                    f"{label}, seed {record.seed}: `{other}` {seconds[0]:,.1f} s, `{name}` "
-                    f"{seconds[1]:,.1f} s; {agreement}."
-                )
-
-
-def _agreement(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    digest = "hypotheses_sha256"
-    differ = [name for name in first if first[name][digest] != second[name][digest]]
-    if differ:
-        return f"the hypotheses differ on {', '.join(differ)}"
-    return f"the hypotheses are identical on {', '.join(first)}"
+    for (name, plain), (other, cached) in product(record.translations.items(), repeat=2):
+        settings, digest = cached["settings"], "hypotheses_sha256"
+        if not settings.get("cache") or plain["settings"] != {**settings, "cache": False}:
+            continue
+        slow, fast = plain["scores"], cached["scores"]
+        seconds = [sum(scores["seconds"] for scores in of.values()) for of in (fast, slow)]
+        differ = [s for s in fast if fast[s][digest] != slow[s][digest]]
+        yield (
+            f"{label}, seed {record.seed}: `{other}` {seconds[0]:,.1f} s, `{name}` "
+            f"{seconds[1]:,.1f} s; the hypotheses {'differ' if differ else 'are identical'} on "
+            f"{', '.join(differ or fast)}."
+        )
 
 
 def significance(test: Significance, found: Sequence[RunRecord], names: Mapping[str, str]) -> Grid:

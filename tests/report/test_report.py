@@ -6,8 +6,11 @@ import pytest
 
 from define.analysis import published
 from define.errors import InputError
+from define.files import write_json
 from define.report.readme import write_report
 from define.runs import journal
+
+FOLDERS = ("steps", "evaluations", "significance")
 
 
 def _files(folder):
@@ -112,17 +115,17 @@ def test_notes_and_search_are_included(here, mini_runs, put):
     )[1]
 
 
-def test_unfinished_and_dirty_runs_show(here, put, make_record):
-    put(here / "runs", seed=1, status="interrupted")
+def test_unfinished_and_dirty_runs_show(here, make_record):
+    record = make_record(status="interrupted")
+    record["provenance"]["dirty"] = True
+    path = here / "runs" / "record.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(record))
     write_report("1c", None, "out")
     text = (here / "out" / "README.md").read_text()
     assert "## Paired" not in text and "## The paper's claims" not in text
     assert _cells(text, "Runs")[0][:4] == ["AWD-LSTM", "1", "interrupted", "-"]
-    record = make_record(seed=1, status="interrupted")
-    record["provenance"]["dirty"] = True
-    (here / "runs/table_1c/awd_lstm/mini/seed_1/record.json").write_text(json.dumps(record))
-    write_report("1c", None, "out")
-    assert "(with uncommitted changes)" in (here / "out" / "README.md").read_text()
+    assert "(with uncommitted changes)" in text
 
 
 def test_a_table_without_runs_has_a_report_too(here):
@@ -131,11 +134,14 @@ def test_a_table_without_runs_has_a_report_too(here):
     assert "Nothing yet." in text and "not run" in text and "valid_ppl.png" not in text
 
 
-def test_nothing_is_written_when_a_record_is_malformed(here, mini_runs):
-    (mini_runs / "record.json").write_text("{}")
-    with pytest.raises(InputError, match="field 'schema' is missing"):
+@pytest.mark.parametrize("place", ["runs", *(f"out/{name}" for name in FOLDERS)])
+def test_nothing_is_written_when_a_file_is_malformed(here, mini_runs, place):
+    path = here / place / "record.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    with pytest.raises(InputError, match="record.json: field 'schema' is missing"):
         write_report("1c", None, "out")
-    assert not (here / "out").exists()
+    assert {f for f in (here / "out").rglob("*") if f.is_file()} <= {path}
 
 
 def _cells(text, heading):
@@ -198,7 +204,7 @@ def test_hypotheses_that_were_not_scored_are_refused(here, translation_runs):
     with pytest.raises(InputError, match="val.txt has the SHA-256 .*, but the scores in .*seed_2"):
         write_report("3", None, "3")
     path.unlink()
-    with pytest.raises(InputError, match="beam_5/val.txt is missing; .*record.json has scores"):
+    with pytest.raises(InputError, match="beam_5/val.txt is missing; .*record.json has its scores"):
         write_report("3", None, "3")
     assert not (here / "3").exists()
     path.write_bytes(scored)
@@ -210,13 +216,7 @@ def test_hypotheses_that_were_not_scored_are_refused(here, translation_runs):
 
 
 def test_significance_tests_of_the_folder_are_shown(here, translation_runs, make_significance):
-    path = here / "3" / "significance" / "define.json"
-    path.parent.mkdir(parents=True)
-    path.write_text("{}")
-    with pytest.raises(InputError, match="field 'schema' is missing; run define score again"):
-        write_report("3", None, "3")
-    assert [kept.name for kept in (here / "3").iterdir()] == ["significance"]
-    path.write_text(json.dumps(make_significance()))
+    write_json(here / "3" / "significance" / "define.json", make_significance())
     write_report("3", None, "3")
     text = (here / "3" / "README.md").read_text()
     assert _cells(text, "Paired bootstrap")[1][-2:] == ["+2.00", "0.001"]
@@ -224,25 +224,17 @@ def test_significance_tests_of_the_folder_are_shown(here, translation_runs, make
 
 def test_steps_and_evaluations_of_the_folder_are_shown(here, put, make_step, make_evaluation):
     put(here / "runs", table="1a", row="lstm_r2", data="wikitext-2", curve=(99.0,))
-    for folder, content in (("steps", make_step()), ("evaluations", {})):
-        (here / "1a" / folder).mkdir(parents=True)
-        (here / "1a" / folder / "lstm_r2.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="field 'schema' is missing"):
-        write_report("1a", None, "1a")
-    assert sorted(path.name for path in (here / "1a").iterdir()) == ["evaluations", "steps"]
-    (here / "1a" / "evaluations" / "lstm_r2.json").unlink()
-    write_report("1a", None, "1a")
-    assert _cells((here / "1a" / "README.md").read_text(), "One paper-scale step")[0][:2] == [
-        "R2",
-        "2,800 of 8,400",
-    ]
     put(here / "runs", table="1a", row="lstm_r5", data="wikitext-2", test_ppl=77.0)
-    (here / "1b" / "evaluations").mkdir(parents=True)
-    (here / "1b" / "evaluations" / "cache.json").write_text(json.dumps(make_evaluation()))
+    write_json(here / "1a" / "steps" / "lstm_r2.json", make_step())
+    write_report("1a", None, "1a")
+    text = (here / "1a" / "README.md").read_text()
+    assert _cells(text, "One paper-scale step")[0][:2] == ["R2", "2,800 of 8,400"]
+    write_json(here / "1b" / "evaluations" / "cache.json", make_evaluation())
     write_report("1b", None, "1b")
     text = (here / "1b" / "README.md").read_text()
     (line,) = _cells(text, "Further evaluations")
     assert line[4:9] == ["1", "99.00", "90.00", "116.00", "85.00"]
     # Table 1b's own row is the run of R5, and its record is kept with the report.
-    assert _cells(text, "Runs") == [["LSTM + DeFINE", *_cells(text, "Runs")[0][1:]]]
+    (run,) = _cells(text, "Runs")
+    assert run[0] == "LSTM + DeFINE"
     assert (here / "1b/records/lstm_define/mini/wikitext-2/seed_1/record.json").is_file()
