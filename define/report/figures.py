@@ -133,8 +133,7 @@ def depth_and_width(shown: DepthAndWidth) -> "Figure":
         for index, (width, line) in enumerate(shown.models.items()):
             depths, points = zip(*line, strict=True)
             means = [p.mean for p in points]
-            reach = bars(means, [p.low for p in points], [p.high for p in points])
-            style = look(index)
+            reach, style = bars(means, points), look(index)
             scores.errorbar(depths, means, yerr=reach, capsize=3, label=f"k {width}", **style)
             sizes.plot(depths, [p.millions for p in points], **style)
         scores.set_ylabel(score_label(shown.metric))
@@ -153,7 +152,7 @@ def speed(rows: Sequence[Timing]) -> "Figure":
         axes = figure.subplots()
         at = range(len(rows))
         means = [row.ms.mean for row in rows]
-        spread = bars(means, [row.low for row in rows], [row.high for row in rows])
+        spread = bars(means, rows)
         axes.barh(at, means, height=0.62, color=COLOURS[0])
         if spread:
             axes.errorbar(means, at, xerr=spread, linestyle="none", color="black", capsize=2)

@@ -62,12 +62,10 @@ def look(index: int) -> dict[str, Any]:
     }
 
 
-def bars(
-    mean: Sequence[float], low: Sequence[float], high: Sequence[float]
-) -> list[list[float]] | None:
-    """The lengths of error bars below and above each mean; None if all are zero."""
-    below = [m - end for m, end in zip(mean, low, strict=True)]
-    above = [end - m for m, end in zip(mean, high, strict=True)]
+def bars(means: Sequence[float], points: Sequence[Any]) -> list[list[float]] | None:
+    """Lengths of error bars from means to the `low` and `high` of points; None if all are 0."""
+    below = [mean - point.low for mean, point in zip(means, points, strict=True)]
+    above = [point.high - mean for mean, point in zip(means, points, strict=True)]
     return [below, above] if any(below) or any(above) else None
 
 

@@ -67,7 +67,7 @@ def _draw_panel(axes: "Axes", panel: Panel, joined: Mapping[str, bool]) -> None:
         axes.errorbar(
             [point.millions for point in line],
             means,
-            yerr=bars(means, [point.low for point in line], [point.high for point in line]),
+            yerr=bars(means, line),
             markersize=6,
             elinewidth=1.2,
             capsize=3,
