@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,20 @@ SETS = {"val": 1_014, "test_2016_flickr": 1_000, "newstest2014": 2_737, "newstes
 PAIRS = {"train": 29_000, "valid": 1_014, "test": 1_000}
 SIGNATURE = "nrefs:1|bs:1000|seed:12345|case:mixed|eff:no|tok:{}|smooth:exp|version:2.6.0"
 TOKENS = {"train": 929_589, "valid": 73_760, "test": 82_430}
+PARAMETERS = {"define": 0, "context": 1_000_000, "io": 640_000, "total": 1_640_000}
+ORIGIN = {
+    "commit": "0123456789abcdef0123456789abcdef01234567",
+    "dirty": False,
+    "command": "define",
+    "device": "cpu",
+    "threads": 2,
+    "python": "3.11.7",
+    "versions": {"torch": "2.13.0"},
+    "data": {"name": "zipf", "types": 267_735},
+    "started": "2026-01-02T03:04:05+00:00",
+    "finished": None,
+}
+"""The provenance of something that was measured."""
 
 
 def _loss(ppl: float) -> dict:
@@ -78,27 +93,17 @@ def _make_record(
         scale=scale,
         seed=seed,
         config=config or {"seed": seed},
-        parameters={
-            "define": define_parameters,
-            "context": 1_000_000,
-            "io": 640_000,
-            "total": 1_640_000 + define_parameters,
-        },
-        provenance={
-            "commit": "0123456789abcdef0123456789abcdef01234567",
-            "dirty": False,
+        parameters=PARAMETERS
+        | {"define": define_parameters, "total": 1_640_000 + define_parameters},
+        provenance=deepcopy(ORIGIN)
+        | {
             "command": f"define train experiment=table_{table}/{row} scale={scale} seed={seed}",
-            "device": "cpu",
-            "threads": 2,
-            "python": "3.11.7",
-            "versions": {"torch": "2.13.0"},
             "data": {
                 "name": data,
                 "sha256": {"train.npy": "00"},
                 "tokens": dict(TOKENS),
                 "types": 10_000,
             },
-            "started": "2026-01-02T03:04:05+00:00",
             "finished": "2026-01-02T03:14:05+00:00" if status == "finished" else None,
         },
     )
@@ -119,11 +124,8 @@ def _make_record(
         record["best_epoch"] = 1 + curve.index(min(curve))
     if status == "finished":
         record["final"] = {"valid": _scored(curve[-1], "valid"), "test": _scored(test_ppl, "test")}
-        record["speed"] = {
-            "tokens_per_second": 15_000.0,
-            "ms_per_update": ms_per_update,
-            "seconds": 600.0,
-        }
+        record["speed"] = {"tokens_per_second": 15_000.0, "ms_per_update": ms_per_update}
+        record["speed"]["seconds"] = 600.0
         record["peak_memory_mib"] = 512.5
     if protocols:
         record["protocols"] = {
@@ -151,14 +153,8 @@ def _make_record(
 def _put(folder: Path, **values) -> Path:
     """Writes a synthetic record, and its translations, where a run would; returns the file."""
     record = _make_record(**values)
-    path = (
-        folder
-        / f"table_{record['table']}"
-        / record["row"]
-        / record["scale"]
-        / f"seed_{record['seed']}"
-        / "record.json"
-    )
+    place = (f"table_{record['table']}", record["row"], record["scale"], f"seed_{record['seed']}")
+    path = folder.joinpath(*place, "record.json")
     records.write(path, record)
     for name, (_, scores) in (values.get("translations") or {}).items():
         for set_name, bleu in scores.items():
@@ -189,7 +185,6 @@ def _make_step(
     device: str = "cpu",
 ) -> dict:
     """A valid step record: three timed updates after one, the last loss 8.125."""
-    origin = _make_record()["provenance"]
     return {
         "schema": 1,
         "table": table,
@@ -205,7 +200,7 @@ def _make_step(
         "ms_per_update": list(ms_per_update),
         "loss": [12.5, 10.0, 9.0, 8.125],
         "peak_memory_mib": 3584.0,
-        "provenance": {**origin, "device": device, "data": {"name": "zipf", "types": 267_735}},
+        "provenance": deepcopy(ORIGIN) | {"device": device},
     }
 
 
@@ -221,6 +216,7 @@ def bench_record() -> dict:
     plain = {"unit": "ms", "axis": None, "table": None, "scale": None, "tokens": {}}
     slow = {"base": [10.0, 20.0, 30.0], "slow": [20.0, 50.0, 90.0]}
     curve = {"10": [1.0, 2.0, 3.0], "1000": [4.0, 5.0, 6.0]}
+    tokens = {"base": 40, "slow": 40}
     return {
         "schema": 1,
         "quick": False,
@@ -230,27 +226,10 @@ def bench_record() -> dict:
         "load_average": {"start": [0.1, 0.1, 0.1], "end": [1.2, 0.4, 0.1]},
         "busy": None,
         "groups": [
-            {
-                "part": "unit",
-                "title": "a",
-                **plain,
-                "values": slow,
-                "tokens": {"base": 40, "slow": 40},
-            },
-            {"part": "growth", "title": "by N", **plain, "axis": "N", "values": curve},
+            {**plain, "part": "unit", "title": "a", "values": slow, "tokens": tokens},
+            {**plain, "part": "growth", "title": "by N", "axis": "N", "values": curve},
         ],
-        "provenance": {
-            "commit": "a" * 40,
-            "dirty": False,
-            "command": "define bench unit",
-            "device": "cpu",
-            "threads": 1,
-            "python": "3.11.7",
-            "versions": {"torch": "2.13.0"},
-            "data": {"name": "zipf", "types": 33_278},
-            "started": "2026-01-02T00:00:00+00:00",
-            "finished": None,
-        },
+        "provenance": deepcopy(ORIGIN) | {"command": "define bench unit"},
     }
 
 

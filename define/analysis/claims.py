@@ -1,24 +1,15 @@
 """The paper's claims, answered from our runs: yes, no or undecided, section by section."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from define.analysis import budget, published
 from define.analysis.budget import Budget
-from define.analysis.compare import (
-    ComparisonRow,
-    by_row,
-    by_section,
-    compare,
-    headline_metric,
-    of_table,
-    section_runs,
-)
+from define.analysis.compare import Section, by_row, compare, headline_metric, of_table
 from define.analysis.pairs import PairedDifference, paired_difference
 from define.analysis.published import Claim
-from define.errors import InputError
 from define.runs.records import RunRecord
 
 MARGIN = 0.01
@@ -32,7 +23,7 @@ _NO = {
     "budget": "not at this budget",
     "one rate": "not at this budget, with one rate",
 }
-"""What limits a "no" -> how it reads; the later, the less it says."""
+"""What limits a "no" -> how it reads; the later ones say less."""
 
 RULE = (
     "yes: in every pair the whole 95 % interval of the difference lies on the better side; no: in "
@@ -50,29 +41,47 @@ RULE = (
 """How an answer comes about, in sentences."""
 
 
-@dataclass(frozen=True)
-class PairAnswer:
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """An answer to a claim.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        limit: what limits a "no": "" at scale paper, else "size", "budget" or "one rate".
+        reason: why it is so, e.g. "one seed" or "1 yes; 2 undecided"; "" if by the intervals.
+    """
+
+    verdict: str
+    limit: str
+    reason: str
+
+    @property
+    def word(self) -> str:
+        """The verdict with its limit, e.g. "not at this budget"."""
+        return _NO[self.limit] if self.verdict == "no" else self.verdict
+
+    @property
+    def text(self) -> str:
+        """The verdict with limit and reason, e.g. "undecided (one seed)"."""
+        return self.word + (f" ({self.reason})" if self.reason else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairAnswer(Verdict):
     """What one pair of rows says.
 
     Attributes:
         first, second: slugs of the rows; the difference is the first less the second.
-        labels: what our runs of the two are called.
-        verdict: "yes", "no", "undecided" or "not run".
-        limit: what limits a "no": "" at scale paper, else "size", "budget" or "one rate".
-        reason: if not the interval: "one seed", "no shared seed" or "not fewer parameters".
-        difference: ours, in the answer's metric.
-        paper: the paper's difference.
+        labels: the names of our runs of the two.
+        difference, paper: ours, in the answer's metric, and the paper's.
         margin: how much worse the first may be, in the metric: 0 where it has to be better; None
             where no seed is shared.
-        parameters: in total, of our models of the two; None if one is not run.
+        parameters: in total, of our models of the two; None if one has not been run.
     """
 
     first: str
     second: str
     labels: tuple[str, str]
-    verdict: str
-    limit: str
-    reason: str
     difference: PairedDifference
     paper: float
     margin: float | None
@@ -80,11 +89,11 @@ class PairAnswer:
 
     def to_json(self) -> dict[str, Any]:
         """The pair as plain JSON values."""
-        plain = ("first", "second", "verdict", "limit", "reason")
         found = self.difference.difference
+        plain = ("first", "second", "verdict", "limit", "reason")
         return {
             **{name: getattr(self, name) for name in plain},
-            "answer": text(self),
+            "answer": self.text,
             **(found.to_json() if found else dict.fromkeys(("mean", "std", "n", "low", "high"))),
             "n": len(self.difference.seeds),
             "seeds": list(self.difference.seeds),
@@ -94,18 +103,15 @@ class PairAnswer:
         }
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the runs of one section of a table say to a claim.
+@dataclass(frozen=True, kw_only=True)
+class Answer(Verdict):
+    """What the runs of one section say to a claim: the verdict of all pairs where they agree.
 
     Attributes:
         metric: what the differences are of: the paper's test metric, or our corpus's last test set.
         margin: relative, how much worse a row may be that matches; None where it has to be better.
-        verdict: that of all pairs where they agree; "undecided" where they do not.
-        limit: what limits a "no": of all pairs' limits the one that says least.
-        reason: why it is undecided, e.g. "one seed" or "1 yes; 2 undecided"; "" if by intervals.
-        budgets: the different ones of the runs behind the differences.
-        trials: row -> search trials on record, of every row of a pair; none if no row has any.
+        budgets: the different budgets of the runs behind the differences.
+        trials: row -> recorded search trials, of every row of a pair; empty if no row has any.
     """
 
     claim: Claim
@@ -114,12 +120,23 @@ class Answer:
     data: str
     metric: str
     margin: float | None
-    verdict: str
-    limit: str
-    reason: str
     budgets: tuple[Budget, ...]
     trials: Mapping[str, int]
     pairs: tuple[PairAnswer, ...]
+
+    @property
+    def budget_fact(self) -> list[str]:
+        """How long the runs behind the answer were trained; nothing without runs."""
+        return [f"budget: {budget.text(self.budgets)}"] if self.budgets else []
+
+    @property
+    def search_fact(self) -> list[str]:
+        """How many search trials each row had; nothing where none is on record."""
+        names = published.our_labels(self.table)
+        counts = [f"{count} for {names[row]}" for row, count in self.trials.items() if count]
+        if len(counts) < len(self.trials):
+            counts.append("none for the others")
+        return [f"search trials on record: {', '.join(counts)}"] if counts else []
 
     def to_json(self) -> dict[str, Any]:
         """The answer as plain JSON values."""
@@ -130,41 +147,11 @@ class Answer:
             **{name: getattr(self, name) for name in place},
             "paper": self.claim.paper,
             **{name: getattr(self, name) for name in ("verdict", "limit", "reason")},
-            "answer": text(self),
+            "answer": self.text,
             "budgets": [asdict(each) for each in self.budgets],
             "trials": dict(self.trials),
             "pairs": [pair.to_json() for pair in self.pairs],
         }
-
-
-def text(answer: Answer | PairAnswer) -> str:
-    """The verdict with its limit and reason, e.g. "undecided (one seed)", "not at this budget"."""
-    return _word(answer) + (f" ({answer.reason})" if answer.reason else "")
-
-
-def _word(answer: Answer | PairAnswer) -> str:
-    return _NO[answer.limit] if answer.verdict == "no" else answer.verdict
-
-
-def stated(answer: Answer) -> list[str]:
-    """What the answer holds for: budget, and search trials if any are on record."""
-    return [*budget_fact(answer), *search_fact(answer)]
-
-
-def budget_fact(answer: Answer) -> list[str]:
-    """How long the runs behind the answer were trained; nothing without runs."""
-    return [f"budget: {budget.text(answer.budgets)}"] if answer.budgets else []
-
-
-def search_fact(answer: Answer) -> list[str]:
-    """How many search trials each row had; nothing where none is on record."""
-    if not answer.trials:
-        return []
-    names = published.our_labels(answer.table)
-    counts = [f"{count} for {names[row]}" for row, count in answer.trials.items() if count]
-    if len(counts) < len(answer.trials):
-        counts.append("none for the others")
-    return [f"search trials on record: {', '.join(counts)}"]
 
 
 def answers(
@@ -182,132 +169,102 @@ def answers(
         margin: relative to the second row's mean, how much worse a row may be that matches it.
         trials: of hyper-parameter searches, as `records.find_trials` gives them.
     Raises:
-        InputError: a margin outside of [0, 1), or as in `compare`.
+        InputError: as `compare`.
     """
-    if not 0 <= margin < 1:
-        raise InputError(f"a margin of {margin:g} is not a share from 0 to below 1; take e.g. 0.01")
-    found = []
-    by_table: dict[str, list[list[ComparisonRow]]] = {}
-    for claim in published.claims():
-        for table in claim.pairs:
-            if tables is not None and table not in tables:
-                continue
-            if table not in by_table:
-                by_table[table] = by_section(compare(table, records, scales))
-            runs, tried = of_table(table, records), of_table(table, trials)
-            found += [
-                _answer(claim, section, section_runs(section, runs), margin, tried)
-                for section in by_table[table]
-            ]
-    return found
+    names = published.names() if tables is None else tables
+    claims = [(claim, table) for claim in published.claims() for table in claim.pairs]
+    claims = [(claim, table) for claim, table in claims if table in names]
+    sections = {table: compare(table, records, scales) for _, table in claims}
+    return [
+        _answer(claim, section, margin, of_table(table, trials))
+        for claim, table in claims
+        for section in sections[table]
+    ]
 
 
-def _answer(
-    claim: Claim,
-    section: Sequence[ComparisonRow],
-    runs: Sequence[RunRecord],
-    margin: float,
-    trials: Sequence[RunRecord],
-) -> Answer:
-    first = section[0]
-    rows = {row.row: row for row in section}
-    metric = _metric(first.table, runs)
+def _answer(claim: Claim, section: Section, margin: float, trials: Sequence[RunRecord]) -> Answer:
+    metric = _metric(section)
     pairs = tuple(
-        _pair(claim, rows[a], rows[b], runs, metric, margin) for a, b in claim.pairs[first.table]
+        _pair(claim, section, first, second, metric, margin)
+        for first, second in claim.pairs[section.table]
     )
-    verdicts = Counter(pair.verdict for pair in pairs)
-    if len(verdicts) > 1:
-        verdict = "undecided"
-        ordered = sorted(pairs, key=lambda pair: VERDICTS.index(pair.verdict))
-        words = Counter(map(_word, ordered))
+    ordered = sorted(pairs, key=lambda pair: VERDICTS.index(pair.verdict))
+    if ordered[0].verdict != ordered[-1].verdict:
+        verdict, words = "undecided", Counter(pair.word for pair in ordered)
         reason = "; ".join(f"{count} {word}" for word, count in words.items())
     else:
-        verdict = pairs[0].verdict
-        reasons = {pair.reason for pair in pairs}
+        verdict, reasons = pairs[0].verdict, {pair.reason for pair in pairs}
         reason = reasons.pop() if len(reasons) == 1 else ""
     return Answer(
         claim=claim,
-        table=first.table,
-        scale=first.scale,
-        data=first.data,
+        table=section.table,
+        scale=section.scale,
+        data=section.data,
         metric=metric,
         margin=margin if claim.matches else None,
         verdict=verdict,
         limit=max((pair.limit for pair in pairs), key=list(_NO).index) if verdict == "no" else "",
         reason=reason,
-        budgets=budget.budgets([run for pair in pairs for run in _behind(pair.difference, runs)]),
-        trials=_trials(first, pairs, trials),
+        budgets=budget.budgets([r for pair in pairs for r in _behind(pair.difference, section)]),
+        trials=_trials(section, pairs, trials),
         pairs=pairs,
     )
 
 
-def _behind(paired: PairedDifference, runs: Iterable[RunRecord]) -> list[RunRecord]:
-    """The runs of the section that a difference rests on."""
+def _behind(paired: PairedDifference, section: Section) -> list[RunRecord]:
+    """The runs that a difference rests on."""
     rows = (paired.row_a, paired.row_b)
-    return [run for run in runs if run.row in rows and run.seed in paired.seeds]
+    return [run for run in section.runs if run.row in rows and run.seed in paired.seeds]
 
 
 def _trials(
-    first: ComparisonRow, pairs: Sequence[PairAnswer], trials: Sequence[RunRecord]
+    section: Section, pairs: Sequence[PairAnswer], trials: Sequence[RunRecord]
 ) -> dict[str, int]:
-    section = [trial for trial in trials if (trial.scale, trial.data) == (first.scale, first.data)]
-    of_row = by_row(section)
-    rows = dict.fromkeys(row for pair in pairs for row in (pair.first, pair.second))
-    counts = {row: len(of_row.get(row, ())) for row in rows}
+    of_row = by_row(t for t in trials if (t.scale, t.data) == (section.scale, section.data))
+    counts = {row: len(of_row.get(row, ())) for p in pairs for row in (p.first, p.second)}
     return counts if any(counts.values()) else {}
 
 
-def _metric(table: str, runs: Sequence[RunRecord]) -> str:
+def _metric(section: Section) -> str:
     """The paper's test metric, or that on the last set of our corpus where runs do not have it."""
-    paper = headline_metric(table)
-    suffix = f"_{published.metric(table)}"
-    measured = list(dict.fromkeys(m for r in runs for m in r.metrics if m.endswith(suffix)))
-    return paper if paper in measured or not measured else measured[-1]
+    paper, suffix = headline_metric(section.table), f"_{published.metric(section.table)}"
+    measured = [m for run in section.runs for m in run.metrics if m.endswith(suffix)]
+    return paper if paper in measured or not measured else list(dict.fromkeys(measured))[-1]
 
 
 def _pair(
-    claim: Claim,
-    first: ComparisonRow,
-    second: ComparisonRow,
-    runs: Sequence[RunRecord],
-    metric: str,
-    margin: float,
+    claim: Claim, section: Section, first: str, second: str, metric: str, margin: float
 ) -> PairAnswer:
-    paired = paired_difference(runs, first.row, second.row, metric)
+    paired = paired_difference(section.runs, first, second, metric)
     allowed = None
     if paired.seeds:
-        shared = [r for r in runs if r.row == second.row and r.seed in paired.seeds]
-        mean = sum(record.metrics[metric] for record in shared) / len(paired.seeds)
+        shared = [run for run in _behind(paired, section) if run.row == second]
+        mean = sum(run.metrics[metric] for run in shared) / len(shared)
         allowed = margin * mean if claim.matches else 0.0
-    counts = [row.parameters["total"] for row in (first, second) if row.seeds]
+    rows = {row.row: row for row in section.rows}
+    counts = [rows[row].parameters["total"] for row in (first, second) if rows[row].seeds]
     verdict, reason = _verdict(paired, allowed, less_is_better=metric.endswith("_ppl"))
     if len(counts) < 2:
         verdict, reason = "not run", ""
     elif claim.fewer_parameters and counts[0] >= counts[1]:
         verdict, reason = "no", "not fewer parameters"
-    names = published.our_labels(first.table)
-    printed = headline_metric(first.table)
+    limit = ""
+    if verdict == "no" and section.scale != "paper":
+        one_rate = all(map(budget.one_rate, _behind(paired, section)))
+        limit = "size" if reason else "one rate" if one_rate else "budget"
+    names, printed = published.our_labels(section.table), headline_metric(section.table)
     return PairAnswer(
-        first=first.row,
-        second=second.row,
-        labels=(names[first.row], names[second.row]),
+        first=first,
+        second=second,
+        labels=(names[first], names[second]),
         verdict=verdict,
-        limit=_limit(first.scale, reason, _behind(paired, runs)) if verdict == "no" else "",
+        limit=limit,
         reason=reason,
         difference=paired,
-        paper=first.published[printed] - second.published[printed],
+        paper=rows[first].published[printed] - rows[second].published[printed],
         margin=allowed,
         parameters=tuple(counts) if len(counts) == 2 else None,
     )
-
-
-def _limit(scale: str, reason: str, runs: Sequence[RunRecord]) -> str:
-    """What limits a "no" that rests on these runs."""
-    if scale == "paper":
-        return ""
-    if reason:
-        return "size"
-    return "one rate" if all(map(budget.one_rate, runs)) else "budget"
 
 
 def _verdict(

@@ -1,12 +1,12 @@
 """Our runs compared with the paper's rows, as numbers.
 
-Rows are compared within a *section*: one scale on one corpus. Numbers of two sections are never
-averaged and never stand in one column.
+Rows are compared within a `Section`: one table at one scale on one corpus. Numbers of two sections
+are never averaged and never share a column.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import groupby
+from functools import cached_property
 from typing import Any
 
 from define.analysis import published
@@ -15,7 +15,12 @@ from define.analysis.stats import Statistic, summarise
 from define.errors import InputError
 from define.runs.records import RunRecord
 
-SCALES = ("paper", "mini", "smoke")
+SCALES = {
+    "paper": "the published recipe",
+    "mini": "the same comparison on real data, minutes for each row on two CPU cores",
+    "smoke": "seconds; shows that everything works, its numbers mean nothing",
+}
+"""Scale -> what it is."""
 METRICS = ("valid_ppl", "test_ppl", "newstest2014_bleu", "newstest2017_bleu")
 """Every metric of the paper's tables, in the order of columns; BLEU on other sets follows."""
 
@@ -26,23 +31,22 @@ class ComparisonRow:
 
     Attributes:
         kind: "paper" for a row of the paper, "control" for one that only we have.
-        scale, data: the section.
         status: "finished" (every seed), "partial" (some seeds, or an interrupted run), "running",
             "failed" or "not run".
-        seeds: the finished seeds; `ours` and the speed rest on exactly these.
-        unfinished: seed -> status of the other ones.
-        published, published_parameters: the paper's numbers, without those it does not print.
+        seeds: the finished seeds, which `ours` and the speed are computed from.
+        unfinished: seed -> status of the other seeds.
+        published, published_parameters: the numbers that the paper prints.
         ours: metric -> mean, deviation, count and interval over the finished seeds.
         parameters: part -> count of our model, None if not run.
         comparable: whether scale and corpus are the paper's, so that a difference means something.
         protocol: the evaluation protocol behind `ours`, or the translation where the table's metric
             is BLEU; None where the records name none.
+        published_ms_per_batch: the paper's time of an update, on the authors' hardware.
+        ms_per_update, tokens_per_second, peak_memory_mib: over the finished seeds, or None.
+        cited: whether the paper cites the row from others; we have no config of it.
         baseline: the row that effects are differences from, if the table has one for this row.
         effect, published_effect: metric -> the row's number less its baseline's, ours and the
             paper's, where both rows have one.
-        cited: whether the paper cites the row from others; we have no config of it.
-        published_ms_per_batch: the paper's time of an update, on the authors' hardware.
-        ms_per_update, tokens_per_second, peak_memory_mib: over the finished seeds, or None.
     """
 
     table: str
@@ -72,11 +76,8 @@ class ComparisonRow:
     @property
     def difference(self) -> dict[str, float]:
         """metric -> our mean less the paper's number, where both exist."""
-        return {
-            metric: statistic.mean - self.published[metric]
-            for metric, statistic in self.ours.items()
-            if metric in self.published
-        }
+        papers = self.published
+        return {m: own.mean - papers[m] for m, own in self.ours.items() if m in papers}
 
     def to_json(self) -> dict[str, Any]:
         """The row as plain JSON values, each statistic with its 95 % interval."""
@@ -89,8 +90,68 @@ class ComparisonRow:
         }
 
 
+@dataclass(frozen=True)
+class Section:
+    """A table at one scale on one corpus.
+
+    Attributes:
+        rows: every row of the paper's table, then our controls.
+        runs: the runs behind them, in the order of the rows, then by seed.
+    """
+
+    table: str
+    scale: str
+    data: str
+    rows: Sequence[ComparisonRow]
+    runs: Sequence[RunRecord]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Table, scale and corpus."""
+        return self.table, self.scale, self.data
+
+    @property
+    def title(self) -> str:
+        """What the section is called."""
+        return f"Table {self.table}, {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Scale and corpus, in words."""
+        return f"scale {self.scale}, data {self.data}"
+
+    @property
+    def comparable(self) -> bool:
+        """As for its rows."""
+        return self.rows[0].comparable
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Row -> the name of our run of it, controls marked."""
+        names = published.our_labels(self.table)
+        return {row.row: label(names.get(row.row, row.label), row.kind) for row in self.rows}
+
+    @property
+    def metrics(self) -> list[str]:
+        """What is compared: the paper's metrics, then those on further sets of our corpus."""
+        suffix = f"_{published.metric(self.table)}"
+        found = [metric for row in self.rows for metric in (*row.published, *row.ours)]
+        known = [metric for metric in METRICS if metric in found]
+        return [m for m in dict.fromkeys([*known, *found]) if m.endswith(suffix)]
+
+    @property
+    def finished(self) -> list[RunRecord]:
+        """The runs that have finished."""
+        return [record for record in self.runs if record.finished]
+
+
+def label(text: str, kind: str) -> str:
+    """The name of a row, marked if it is a control."""
+    return f"{text} (control)" if kind == "control" else text
+
+
 def of_table(table: str, records: Sequence[RunRecord]) -> list[RunRecord]:
-    """The table's records, with those of other tables that one of its rows shows as its own.
+    """The table's records, and those of other tables that one of its rows shows as its own.
 
     Raises:
         InputError: an unknown table.
@@ -113,123 +174,63 @@ def by_row(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     return groups
 
 
-def sections(
-    table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
-) -> list[tuple[str, str]]:
-    """The (scale, corpus) pairs to show: those with runs, and every scale asked for.
-
-    Args:
-        scales: only these scales; by default all that have runs, or "paper" if there are none.
-    Raises:
-        InputError: an unknown table, or a scale that neither exists nor has runs.
-    """
-    paper_data = published.data(table)
-    found = {(record.scale, record.data) for record in of_table(table, records)}
-    run_scales = {scale for scale, _ in found}
-    known = [*SCALES, *sorted(run_scales - set(SCALES))]
-    wanted = scales or sorted(run_scales, key=known.index) or ["paper"]
-    for scale in wanted:
-        if scale not in known:
-            raise InputError(f"scale {scale!r} does not exist; choose one of {', '.join(known)}")
-    result = []
-    for scale in dict.fromkeys(wanted):
-        corpora = {data for section_scale, data in found if section_scale == scale} or {paper_data}
-        result += [(scale, data) for data in sorted(corpora, key=lambda d: (d != paper_data, d))]
-    return result
-
-
-def compare(
-    table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
-) -> list[ComparisonRow]:
-    """Every row of the paper's table, then our control rows, section by section.
-
-    Raises:
-        InputError: an unknown table or scale, or seeds of one row with different parameter counts,
-            evaluation protocols or translations.
-    """
-    paper_rows, baseline = published.table(table), published.baseline(table)
-    paper_slugs = {row.row for row in paper_rows}
-    records = of_table(table, records)
-    rows = []
-    for scale, data in sections(table, records, scales):
-        runs = by_row([r for r in records if (r.scale, r.data) == (scale, data)])
-        controls = [
-            PublishedRow(table, row, row, {}, {}, {}, baseline=baseline)
-            for row in sorted(runs.keys() - paper_slugs)
-        ]
-        section = {}
-        for row in [*paper_rows, *controls]:
-            kind = "paper" if row.row in paper_slugs else "control"
-            section[row.row] = _compare_row(row, kind, scale, data, runs.get(row.row, []))
-        rows += [_with_effects(row, section.get(row.baseline)) for row in section.values()]
-    return rows
-
-
-def _with_effects(row: ComparisonRow, baseline: ComparisonRow | None) -> ComparisonRow:
-    if baseline is None:
-        return row
-    ours, papers = baseline.ours, baseline.published
-    return replace(
-        row,
-        effect={m: own.mean - ours[m].mean for m, own in row.ours.items() if m in ours},
-        published_effect={m: own - papers[m] for m, own in row.published.items() if m in papers},
-    )
-
-
-def title(row: ComparisonRow) -> str:
-    """The name of the section that the row belongs to."""
-    return f"Table {row.table}, scale {row.scale}, data {row.data}"
-
-
-def label(text: str, kind: str) -> str:
-    """The name of a row, marked if it is a control."""
-    return f"{text} (control)" if kind == "control" else text
-
-
-def labels(rows: Iterable[ComparisonRow]) -> dict[str, str]:
-    """Row -> the name of our run of it, controls marked."""
-    return {
-        row.row: label(published.our_labels(row.table).get(row.row, row.label), row.kind)
-        for row in rows
-    }
-
-
-def by_section(rows: Iterable[ComparisonRow]) -> list[list[ComparisonRow]]:
-    """The rows, section by section."""
-    return [list(section) for _, section in groupby(rows, key=title)]
-
-
-def metrics(section: Sequence[ComparisonRow]) -> list[str]:
-    """What a section compares: the paper's metrics, then those on further sets of our corpus."""
-    suffix = f"_{published.metric(section[0].table)}"
-    found = dict.fromkeys(metric for row in section for metric in (*row.published, *row.ours))
-    known = [metric for metric in METRICS if metric in found]
-    return [m for m in dict.fromkeys([*known, *found]) if m.endswith(suffix)]
-
-
 def headline_metric(table: str) -> str:
     """What the paper measured on the table's test set. Raises InputError for an unknown table."""
     printed = {metric for row in published.table(table) for metric in row.metrics}
     return [metric for metric in METRICS if metric in printed][-1]
 
 
-def section_runs(section: Sequence[ComparisonRow], records: Iterable[RunRecord]) -> list[RunRecord]:
-    """The table's records of a section, in the order of its rows, then by seed."""
-    order = {row.row: index for index, row in enumerate(section)}
-    key = (section[0].scale, section[0].data)
-    runs = [record for record in records if (record.scale, record.data) == key]
-    return sorted(runs, key=lambda record: (order[record.row], record.seed))
+def compare(
+    table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
+) -> list[Section]:
+    """The sections of a table: those with runs, and every scale that is asked for.
+
+    Args:
+        records: of any tables.
+        scales: only these scales; by default all that have runs, or "paper" if there are none.
+    Raises:
+        InputError: an unknown table, a scale that neither exists nor has runs, or seeds of one row
+            with different parameter counts, evaluation protocols or translations.
+    """
+    records, paper_data = of_table(table, records), published.data(table)
+    found = {(record.scale, record.data) for record in records}
+    with_runs = {scale for scale, _ in found}
+    known = [*SCALES, *sorted(with_runs - SCALES.keys())]
+    sections = []
+    for scale in dict.fromkeys(scales or sorted(with_runs, key=known.index) or ["paper"]):
+        if scale not in known:
+            raise InputError(f"scale {scale!r} does not exist; choose one of {', '.join(known)}")
+        corpora = {data for other, data in found if other == scale} or {paper_data}
+        for data in sorted(corpora, key=lambda d: (d != paper_data, d)):
+            runs = [r for r in records if (r.scale, r.data) == (scale, data)]
+            sections.append(_section(table, scale, data, runs))
+    return sections
 
 
-def _compare_row(
+def _section(table: str, scale: str, data: str, runs: Sequence[RunRecord]) -> Section:
+    entries = {row.row: (row, "paper") for row in published.table(table)}
+    groups = by_row(sorted(runs, key=lambda record: record.seed))
+    for row in sorted(groups.keys() - entries.keys()):
+        control = PublishedRow(table, row, row, {}, {}, {}, baseline=published.baseline(table))
+        entries[row] = (control, "control")
+    rows = {
+        slug: _row(row, kind, scale, data, groups.get(slug, []))
+        for slug, (row, kind) in entries.items()
+    }
+    with_effects = [_with_effects(row, rows.get(row.baseline)) for row in rows.values()]
+    return Section(
+        table, scale, data, with_effects, [run for row in rows for run in groups.get(row, ())]
+    )
+
+
+def _row(
     row: PublishedRow, kind: str, scale: str, data: str, runs: Sequence[RunRecord]
 ) -> ComparisonRow:
-    runs = sorted(runs, key=lambda record: record.seed)
     finished = [record for record in runs if record.finished]
     counted = finished or runs
-    _require_equal(counted, "parameter counts", lambda record: record.parameters)
-    _require_equal(finished, "evaluation protocols", lambda record: settings(record.protocols))
-    _require_equal(finished, "translations", lambda record: settings(record.translations))
+    _require_equal(counted, "parameter counts", lambda r: r.parameters)
+    _require_equal(finished, "evaluation protocols", lambda r: settings(r.protocols))
+    _require_equal(finished, "translations", lambda r: settings(r.translations))
     measured = dict.fromkeys([*METRICS, *(metric for r in finished for metric in r.metrics)])
     translated = published.metric(row.table) == "bleu"
     return ComparisonRow(
@@ -250,14 +251,25 @@ def _compare_row(
             if (values := [r.metrics[metric] for r in finished if metric in r.metrics])
         },
         parameters=counted[0].parameters if counted else None,
-        cited=row.cited,
-        baseline=row.baseline,
         comparable=scale == "paper" and data == published.data(row.table),
         protocol=next((r.translation if translated else r.headline for r in finished), None),
         published_ms_per_batch=row.raw.get("ms_per_batch"),
         ms_per_update=summarise([r.speed["ms_per_update"] for r in finished]),
         tokens_per_second=summarise([r.speed["tokens_per_second"] for r in finished]),
         peak_memory_mib=summarise([r.peak_memory_mib for r in finished]),
+        cited=row.cited,
+        baseline=row.baseline,
+    )
+
+
+def _with_effects(row: ComparisonRow, baseline: ComparisonRow | None) -> ComparisonRow:
+    if baseline is None:
+        return row
+    ours, papers = baseline.ours, baseline.published
+    return replace(
+        row,
+        effect={m: own.mean - ours[m].mean for m, own in row.ours.items() if m in ours},
+        published_effect={m: own - papers[m] for m, own in row.published.items() if m in papers},
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from define.analysis.compare import by_row
-from define.errors import InputError
 from define.runs import journal
 from define.runs.records import RunRecord
 
@@ -31,51 +30,37 @@ def valid_by_epoch(record: RunRecord) -> dict[int, float]:
 
 
 def valid_by_update(record: RunRecord) -> dict[int, float]:
-    """Update -> validation perplexity; the journal has those inside an epoch as well."""
+    """Update -> validation perplexity; the journal has the validations within an epoch too."""
     values = {epoch["updates"]: epoch["valid"]["ppl"] for epoch in record.epochs}
-    values |= {e["updates"]: e["valid"]["ppl"] for e in _journal(record, "validated")}
+    values |= {e["updates"]: e["valid"]["ppl"] for e in _journal(record, "validated", "valid")}
     return dict(sorted(values.items()))
 
 
 def training_by_update(record: RunRecord) -> dict[int, float]:
-    """Update -> training loss, nats per token, since the update before; only a journal has it."""
-    return {e["updates"]: e["train"]["nll"] for e in _journal(record, "trained")}
+    """Update -> training loss since the previous one, nats per token; from the journal alone."""
+    return {e["updates"]: e["train"]["nll"] for e in _journal(record, "trained", "train")}
 
 
-def _journal(record: RunRecord, kind: str) -> list[dict]:
-    path = record.path.with_name(journal.FILE_NAME)
-    events = journal.curve(journal.read(path), kind)
-    part = "train" if kind == "trained" else "valid"
-    for event in events:
-        if not isinstance(event.get(part), dict) or not {"nll", "ppl"} <= event[part].keys():
-            raise InputError(
-                f"{path}: the event {kind!r} at update {event['updates']} has no losses; remove "
-                "the file or run the training again"
-            )
-    return events
+def _journal(record: RunRecord, kind: str, part: str) -> list[dict]:
+    events = journal.curve(journal.read(record.path.with_name(journal.FILE_NAME)), kind)
+    return [event for event in events if part in event]
 
 
 def curve(
     runs: Sequence[RunRecord], values: Callable[[RunRecord], Mapping[int, float]] = valid_by_epoch
 ) -> Curve | None:
-    """The curve of one row: over its finished runs, or over all if none is finished.
+    """The curve of one row: over its finished runs, or over all if none has finished.
 
-    Only epochs (or updates) that every run has are used, so that a line never jumps where a seed
-    ends; None if there is none.
+    It covers only the epochs (or updates) that every run has, so that a line never jumps where a
+    seed ends; None if there are none.
     """
-    runs = [record for record in runs if record.finished] or list(runs)
+    runs = [record for record in runs if record.finished] or runs
     seeds = [values(record) for record in runs]
     at = sorted(set.intersection(*map(set, seeds))) if seeds else []
-    if not at:
-        return None
     columns = [[seed[x] for seed in seeds] for x in at]
-    return Curve(
-        at=tuple(at),
-        mean=tuple(sum(column) / len(column) for column in columns),
-        low=tuple(map(min, columns)),
-        high=tuple(map(max, columns)),
-        seeds=len(runs),
-    )
+    means = (sum(column) / len(column) for column in columns)
+    low, high = map(min, columns), map(max, columns)
+    return Curve(tuple(at), tuple(means), tuple(low), tuple(high), len(runs)) if at else None
 
 
 def curves(
@@ -83,6 +68,6 @@ def curves(
     values: Callable[[RunRecord], Mapping[int, float]] = valid_by_epoch,
     points: int = 1,
 ) -> dict[str, Curve]:
-    """Row -> curve, for the rows whose curve has at least so many `points`."""
+    """Row -> curve, for the rows whose curve has at least `points` points."""
     found = {row: curve(group, values) for row, group in by_row(runs).items()}
     return {row: line for row, line in found.items() if line and len(line.at) >= points}

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Environment:
-    """The provenance of several records, each fact once, with how many records have it.
+    """The provenance of several records: each fact once, with how many records have it.
 
     Attributes:
         machines: (device, threads, Python) -> records.
@@ -29,7 +29,7 @@ class Environment:
         return sorted(day for days in self.commits.values() for day in days)
 
     def facts(self) -> list[str]:
-        """Device, versions and commits as three sentences."""
+        """Device, versions and commits, a line each."""
         devices, threads, pythons = zip(*self.machines, strict=True)
         packages: dict[str, list[str]] = {}
         for name, version in self.versions:
@@ -66,7 +66,7 @@ def commit(origin: Mapping[str, Any]) -> str:
 
 
 def corpus_text(data: Mapping[str, Any]) -> str:
-    """Sizes of a corpus; the tokens and types of a pair corpus are those of its target."""
+    """The sizes of a corpus; the tokens and types of a parallel corpus are those of its target."""
     tokens, pairs = (
         ", ".join(f"{count:,} {split}" for split, count in data.get(name, {}).items())
         for name in ("tokens", "pairs")
@@ -80,5 +80,5 @@ def corpus_text(data: Mapping[str, Any]) -> str:
 
 
 def distinct(texts: Iterable[str]) -> str:
-    """The different ones, in order, with slashes."""
+    """The different texts in order, separated by slashes."""
     return " / ".join(dict.fromkeys(texts))

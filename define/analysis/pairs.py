@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from define.analysis import published
-from define.analysis.compare import ComparisonRow, headline_metric, metrics, section_runs
+from define.analysis.compare import ComparisonRow, Section, headline_metric
 from define.analysis.stats import Statistic, summarise
-from define.errors import InputError
 from define.runs.records import RunRecord
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """`row_a` less `row_b` over the seeds that both finished; None if they share no seed."""
+    """`row_a` less `row_b` over the seeds that both have finished; None if they share no seed."""
 
     row_a: str
     row_b: str
@@ -28,35 +27,22 @@ class PairedDifference:
 
 
 def paired_difference(
-    records: Sequence[RunRecord], row_a: str, row_b: str, metric: str
+    runs: Sequence[RunRecord], row_a: str, row_b: str, metric: str
 ) -> PairedDifference:
-    """How much `row_a` exceeds `row_b` in `metric`, seed by seed.
-
-    Args:
-        records: of one table, one scale and one corpus.
-    Raises:
-        InputError: a row has two runs of the same seed, from different tables, scales or corpora.
-    """
-    by_row: dict[str, dict[int, float]] = {row_a: {}, row_b: {}}
-    for record in records:
-        if record.row not in by_row or metric not in record.metrics:
-            continue
-        if record.seed in by_row[record.row]:
-            raise InputError(
-                f"row {record.row!r} has two runs of seed {record.seed}; pair the records of one "
-                "table, one scale and one corpus at a time"
-            )
-        by_row[record.row][record.seed] = record.metrics[metric]
-    seeds = tuple(sorted(by_row[row_a].keys() & by_row[row_b].keys()))
-    differences = [by_row[row_a][seed] - by_row[row_b][seed] for seed in seeds]
-    return PairedDifference(row_a, row_b, metric, seeds, summarise(differences))
+    """By how much `row_a` exceeds `row_b` in `metric`; the runs are those of one section."""
+    a, b = (
+        {r.seed: r.metrics[metric] for r in runs if r.row == row and metric in r.metrics}
+        for row in (row_a, row_b)
+    )
+    seeds = tuple(sorted(a.keys() & b.keys()))
+    return PairedDifference(row_a, row_b, metric, seeds, summarise([a[s] - b[s] for s in seeds]))
 
 
 def direction(paired: PairedDifference, paper: float | None) -> str | None:
     """How our difference compares with the paper's.
 
     Returns: "same" or "opposite" where the 95 % interval lies on one side of zero, "undecided"
-        where it does not, "one seed" where there is no interval, None where the paper has no
+        where it covers zero, "one seed" where there is no interval, None where the paper has no
         difference or one of zero.
     """
     if not paper:
@@ -69,15 +55,15 @@ def direction(paired: PairedDifference, paper: float | None) -> str | None:
     return "same" if paper * low > 0 else "opposite"
 
 
-def chosen_pairs(section: Sequence[ComparisonRow]) -> list[tuple[ComparisonRow, ComparisonRow]]:
-    """The pairs of a section that finished: the paper's claims, and each control with every row.
+def chosen_pairs(section: Section) -> list[tuple[ComparisonRow, ComparisonRow]]:
+    """The pairs of finished rows to compare: the paper's, and each control with every row.
 
-    A table of the paper without pairs of its own has all of them. The first of a pair less the
-    second is the difference.
+    A table for which the paper names no pairs has all of them. The difference is the first row of a
+    pair less the second.
     """
-    claims = published.pairs(section[0].table)
+    claims = published.pairs(section.table)
     chosen = []
-    for earlier, later in combinations([row for row in section if row.seeds], 2):
+    for earlier, later in combinations([row for row in section.rows if row.seeds], 2):
         if (earlier.row, later.row) in claims:
             chosen.append((earlier, later))
         elif not claims or (later.row, earlier.row) in claims or later.kind == "control":
@@ -85,15 +71,12 @@ def chosen_pairs(section: Sequence[ComparisonRow]) -> list[tuple[ComparisonRow, 
     return chosen
 
 
-def differences(
-    section: Sequence[ComparisonRow], records: Sequence[RunRecord]
-) -> list[tuple[PairedDifference, float | None]]:
+def differences(section: Section) -> list[tuple[PairedDifference, float | None]]:
     """Each chosen pair's difference in each metric, and the paper's; those with a shared seed."""
-    runs = section_runs(section, records)
     found = []
     for first, second in chosen_pairs(section):
-        for metric in metrics(section):
-            paired = paired_difference(runs, first.row, second.row, metric)
+        for metric in section.metrics:
+            paired = paired_difference(section.runs, first.row, second.row, metric)
             if paired.seeds:
                 paper = paper_metric(section, metric)
                 printed = paper in first.published and paper in second.published
@@ -102,7 +85,7 @@ def differences(
     return found
 
 
-def paper_metric(section: Sequence[ComparisonRow], metric: str) -> str:
+def paper_metric(section: Section, metric: str) -> str:
     """The paper's metric to compare with ours: the same, or BLEU of its test set for our sets."""
-    same = metric.endswith("_ppl") or any(metric in row.published for row in section)
-    return metric if same else headline_metric(section[0].table)
+    same = metric.endswith("_ppl") or any(metric in row.published for row in section.rows)
+    return metric if same else headline_metric(section.table)

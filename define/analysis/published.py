@@ -1,4 +1,7 @@
-"""The paper's tables, read from `published.yaml` in this folder."""
+"""The paper's tables, read from `published.yaml` in this folder.
+
+Every function that takes a table's name raises InputError if the paper has no such table.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,20 +13,19 @@ import yaml
 
 from define.errors import InputError
 
+Pairs = list[tuple[str, str]]
+"""(row, the row to subtract from it)."""
+
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One row of a table of the paper.
+    """One row of a table of the paper, with the keys that the head of `published.yaml` describes.
 
     Attributes:
-        table, row: the table's name ("1c") and our slug of the row ("awd_lstm_define").
-        label: the paper's name of the row.
-        parameters: part -> plain count (the paper prints millions); unprinted parts are absent.
-        decimals: part -> how many decimals of a million the paper prints: 2, or 0 for whole ones.
+        parameters: part -> count (the paper prints millions); unprinted parts are absent.
+        decimals: part -> how many decimals of a million the paper prints.
         metrics: metric -> value, e.g. {"valid_ppl": 61.2, "test_ppl": 58.8}; unprinted ones absent.
-        raw: whatever else the row of the file holds (n, k, m, N, ms_per_batch, ...).
-        same_run: (table, row) whose run of ours this row shows; None if it has its own.
-        cited: whether the paper cites the row from others; it has no config here.
+        raw: the other keys of the row in the file (n, k, m, N, ms_per_batch, ...).
         baseline: the row that this row's effect is the difference from, if any.
     """
 
@@ -41,13 +43,7 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class Series:
-    """Rows of a table that a figure connects.
-
-    Attributes:
-        rows: slugs, in order of their size.
-        point: what a point is named after: "label" (the row's label), or a dimension ("n", "N").
-        joined: whether a line goes through the points; not where other things differ than size.
-    """
+    """Rows of a table, by increasing size, that a figure connects unless they are not `joined`."""
 
     label: str
     rows: Sequence[str]
@@ -57,22 +53,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Claim:
-    """A conclusion of the paper, as a question.
-
-    Attributes:
-        id: a slug, e.g. "define_helps".
-        paper: the paper's own answer.
-        pairs: table -> its (row, the row to subtract from it), all of which the answer rests on.
-        matches: whether "yes" asks that the first row is not worse by more than a margin; otherwise
-            that it is better.
-        fewer_parameters: whether "yes" also asks for a smaller model in the first row.
-        notes: table -> what else the rows of its pairs differ in, in a sentence.
-    """
+    """A conclusion of the paper, as a question; `published.yaml` describes the other fields."""
 
     id: str
     question: str
     paper: str
-    pairs: Mapping[str, Sequence[tuple[str, str]]]
+    pairs: Mapping[str, Pairs]
     matches: bool = False
     fewer_parameters: bool = False
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -98,95 +84,90 @@ def _entry(name: str) -> dict[str, Any]:
 
 
 def caption(name: str) -> str:
-    """What the table shows. Raises InputError if there is no such table."""
+    """What the table shows."""
     return _entry(name)["caption"]
 
 
 def data(name: str) -> str:
-    """The corpus of the numbers, e.g. "ptb". Raises InputError if there is no such table."""
+    """The corpus of the numbers, e.g. "ptb"."""
     return _entry(name)["data"]
 
 
 def metric(name: str) -> str:
-    """What the table compares: "ppl", less is better, or "bleu". Raises as `data`."""
+    """What the table compares: "ppl" (lower is better) or "bleu"."""
     return _entry(name).get("metric", "ppl")
 
 
-def table(name: str) -> list[PublishedRow]:
-    """The rows of a table in the paper's order. Raises InputError if there is no such table."""
-    return [_row(name, entry) for entry in _entry(name)["rows"]]
-
-
 def baseline(name: str) -> str | None:
-    """The row that the effects of the whole table are differences from. Raises as `data`."""
+    """The row that the effects of the whole table are differences from."""
     found = _entry(name).get("baseline")
     return found if isinstance(found, str) else None
 
 
-def our_labels(name: str) -> dict[str, str]:
-    """Row -> what our run of it is called: mostly its label. Raises as `table`."""
-    return {row.row: row.raw.get("ours", row.label) for row in table(name)}
+def table(name: str) -> list[PublishedRow]:
+    """The rows of a table in the paper's order."""
+    return [_row(name, dict(entry)) for entry in _entry(name)["rows"]]
 
 
-def ms_per_batch(name: str) -> dict[str, float]:
-    """Row -> the paper's milliseconds per batch, of the rows that have them. Raises as `table`."""
-    return {row.row: row.raw["ms_per_batch"] for row in table(name) if "ms_per_batch" in row.raw}
-
-
-def _row(name: str, entry: dict[str, Any]) -> PublishedRow:
-    raw, slug = dict(entry), entry["row"]
-    baseline = _entry(name).get("baseline")
+def _row(name: str, raw: dict[str, Any]) -> PublishedRow:
+    slug, baseline = raw.pop("row"), _entry(name).get("baseline")
     if isinstance(baseline, dict):
         baseline = baseline.get(slug)
     millions = raw.pop("params", {})
-    metrics = {f"{split}_ppl": value for split, value in raw.pop("ppl", {}).items()}
-    metrics |= {f"{test_set}_bleu": value for test_set, value in raw.pop("bleu", {}).items()}
+    scores = {"ppl": raw.pop("ppl", {}), "bleu": raw.pop("bleu", {})}
     return PublishedRow(
         table=name,
-        row=raw.pop("row"),
-        cited=raw.pop("cited", False),
-        baseline=baseline if baseline != slug else None,
+        row=slug,
         label=raw.pop("label"),
         parameters={part: round(value * 1_000_000) for part, value in millions.items()},
-        metrics=metrics,
         decimals={part: 0 if isinstance(value, int) else 2 for part, value in millions.items()},
+        metrics={f"{s}_{kind}": value for kind in scores for s, value in scores[kind].items()},
         same_run=tuple(raw.pop("same_run", ())) or None,
+        cited=raw.pop("cited", False),
+        baseline=baseline if baseline != slug else None,
         raw=raw,
     )
 
 
-def pairs(name: str) -> list[tuple[str, str]]:
-    """The comparisons that the table was made for: (row, the row to subtract from it).
+def our_labels(name: str) -> dict[str, str]:
+    """Row -> the name of our run of it: the paper's label, unless that names the paper's run."""
+    return {row.row: row.raw.get("ours", row.label) for row in table(name)}
 
-    Those of the claims come first. Raises: InputError if there is no such table.
-    """
-    further = [(first, second) for first, second in _entry(name).get("pairs", ())]
+
+def ms_per_batch(name: str) -> dict[str, float]:
+    """Row -> the paper's milliseconds per batch, for the rows that have them."""
+    return {row.row: row.raw["ms_per_batch"] for row in table(name) if "ms_per_batch" in row.raw}
+
+
+def pairs(name: str) -> Pairs:
+    """The comparisons that the table was made for, those of the claims first."""
     claimed = [pair for claim in claims() for pair in claim.pairs.get(name, ())]
-    return list(dict.fromkeys(claimed + further))
+    return list(dict.fromkeys(claimed + _tuples(_entry(name).get("pairs", ()))))
 
 
 def claims() -> list[Claim]:
     """What the paper concludes, in the order of its tables."""
-    return [Claim(**entry | {"pairs": _tuples(entry["pairs"])}) for entry in _load()["claims"]]
+    return [
+        Claim(**entry | {"pairs": {name: _tuples(of) for name, of in entry["pairs"].items()}})
+        for entry in _load()["claims"]
+    ]
 
 
-def _tuples(pairs: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, list[tuple[str, str]]]:
-    return {table: [(first, second) for first, second in found] for table, found in pairs.items()}
+def _tuples(pairs: Iterable[Sequence[str]]) -> Pairs:
+    return [(first, second) for first, second in pairs]
+
+
+def series(name: str) -> list[Series]:
+    """What a figure of the table connects; none if it has no curve."""
+    return [Series(**entry) for entry in _entry(name).get("series", ())]
 
 
 def caveats(tables: Iterable[str]) -> list[str]:
     """What qualifies the paper's own answers to claims that rest on these tables."""
-    shown = set(tables)
-    found = _load()["caveats"]
+    shown, found = set(tables), _load()["caveats"]
     return [entry["text"] for entry in found if shown & set(entry.get("tables", shown))]
 
 
-def series(name: str) -> list[Series]:
-    """What a figure of the table connects; none if it has no curve. Raises as `pairs`."""
-    return [Series(**entry) for entry in _entry(name).get("series", ())]
-
-
 def contradictions(name: str) -> list[str]:
-    """Where the table's printed parameter counts disagree with the paper's other ones."""
-    _entry(name)
+    """Where the table's printed parameter counts disagree with other counts in the paper."""
     return [entry["text"] for entry in _load()["contradictions"] if name in entry["tables"]]

@@ -1,6 +1,6 @@
 """The hyper-parameter search of a report, read from the records of its trials."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -11,18 +11,13 @@ from define.runs.recipe import DERIVED, PLACES
 from define.runs.records import RunRecord
 
 UNTRIED = {*PLACES, *DERIVED, "seed", "lr_scheduler.max_update"}
-"""Config keys that follow from others, or that say which trial it is rather than what it tries."""
-
-ALWAYS = {"optimization.lr"}
-BUDGET = {"optimization.max_update", "optimization.max_epoch"}
-"""Shown for every row: a rate, and a budget if any two trials of the search have different ones."""
-
+"""Config keys that follow from others, or that identify the trial rather than its setting."""
 BOOKKEEPING = ("run.", "checkpoint.")
-"""Sections of the config that say where a trial is kept, not what it tries."""
-
-
-UNFINISHED = ("pruned", "interrupted", "failed")
-"""Statuses of a record without final scores that is shown nevertheless."""
+"""Sections of the config that say where a trial is kept."""
+RATE = "optimization.lr"
+"""Shown for every row."""
+BUDGET = {"optimization.max_update", "optimization.max_epoch"}
+"""Shown for every row if any two trials of the search differ in it."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +25,10 @@ class SearchTrial:
     """One trial that has ended.
 
     Attributes:
-        setting: config key -> value, of the keys in which the row's trials differ and a few more.
-        valid_ppl: final validation perplexity, by which the trial is judged; of an unfinished one,
+        setting: config key -> value, for the keys in which the row's trials differ and a few more.
+        valid_ppl: the validation perplexity by which the trial is judged; of an unfinished trial
             that of its last validation, None before the first.
-        unfinished: such as "pruned at update 200", its last validation; "" if it is finished.
+        unfinished: e.g. "pruned at update 200", its last validation; "" if it has finished.
     """
 
     row: str
@@ -49,30 +44,25 @@ def read_search(folder: Path) -> list[SearchTrial]:
     Raises:
         InputError: a malformed record.
     """
-    if not folder.is_dir():
-        return []
     found = [records.read(path) for path in sorted(folder.rglob(records.FILE_NAME))]
-    ended = (r for r in found if r.finished or r.status in UNFINISHED)
-    found = sorted(ended, key=lambda record: record.row)
-    budgets = {key for key in BUDGET if _differ(key, [_flat(r.config) for r in found])}
+    ended = sorted((r for r in found if r.status != "running"), key=lambda record: record.row)
+    configs = [_flat(record.config) for record in ended]
+    always = {RATE, *(key for key in BUDGET if _differ(key, configs))}
     trials = []
-    for _, same in groupby(found, lambda r: r.row):
-        trials += _trials(list(same), budgets)
+    for _, same in groupby(zip(ended, configs, strict=True), lambda pair: pair[0].row):
+        of_row, configs = zip(*same, strict=True)
+        shown = [
+            key
+            for key in dict.fromkeys(key for config in configs for key in config)
+            if key in always
+            or (key not in UNTRIED and not key.startswith(BOOKKEEPING) and _differ(key, configs))
+        ]
+        found = [
+            SearchTrial(r.row, {key: config.get(key) for key in shown}, r.seed, *_outcome(r))
+            for r, config in zip(of_row, configs, strict=True)
+        ]
+        trials += sorted(found, key=lambda t: (*map(_sortable, t.setting.values()), t.seed))
     return trials
-
-
-def _trials(of_row: Sequence[RunRecord], budgets: Set[str]) -> list[SearchTrial]:
-    configs = [_flat(record.config) for record in of_row]
-    keys = dict.fromkeys(key for config in configs for key in config)
-    keys = [key for key in keys if key not in UNTRIED and not key.startswith(BOOKKEEPING)]
-    shown = [key for key in keys if key in budgets | ALWAYS or _differ(key, configs)]
-    trials = [
-        SearchTrial(
-            record.row, {key: config.get(key) for key in shown}, record.seed, *_outcome(record)
-        )
-        for record, config in zip(of_row, configs, strict=True)
-    ]
-    return sorted(trials, key=lambda t: (*map(_sortable, t.setting.values()), t.seed))
 
 
 def _outcome(record: RunRecord) -> tuple[float | None, str]:

@@ -1,23 +1,15 @@
 """Perplexity or BLEU against model size, and against depth and width: points of figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from define.analysis import published
-from define.analysis.compare import (
-    by_row,
-    by_section,
-    compare,
-    headline_metric,
-    of_table,
-    section_runs,
-)
-from define.analysis.published import Series
+from define.analysis.compare import Section, by_row, compare, headline_metric
 from define.errors import InputError
 from define.runs.records import RunRecord
 
 PERPLEXITIES = {"test_ppl": "test perplexity", "valid_ppl": "validation perplexity"}
-"""The first that every row of ours has is drawn."""
+"""The first that every run of ours has is drawn."""
 DIMENSIONS = {"n": "map_dim", "k": "expand_dim", "m": "reduce_dim", "N": "depth"}
 """The paper's symbol -> its key in the section `model` of a config."""
 CONTROL = "control"
@@ -56,10 +48,10 @@ def has_curve(table: str) -> bool:
     return bool(published.series(table))
 
 
-def drawable(table: str, records: Sequence[RunRecord]) -> list[RunRecord]:
-    """The table's finished runs that have the table's metric."""
+def scored(table: str, records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The runs that have the table's metric; only finished runs have any."""
     suffix = f"_{published.metric(table)}"
-    return [r for r in of_table(table, records) if any(m.endswith(suffix) for m in r.metrics)]
+    return [record for record in records if any(m.endswith(suffix) for m in record.metrics)]
 
 
 def panels(
@@ -78,57 +70,56 @@ def panels(
             f"table {table!r} has no series of sizes to plot; tables with one: "
             + ", ".join(filter(has_curve, published.names()))
         )
-    records = drawable(table, records)
-    runs = {}
-    for section in by_section(compare(table, records, scales)):
-        if found := section_runs(section, records):
-            runs[f"ours: scale {section[0].scale}, data {section[0].data}"] = found
-    if not runs:
+    sections = [s for s in compare(table, records, scales) if scored(table, s.runs)]
+    if not sections:
         raise InputError(f"table {table!r} has no finished run to plot; train a row of it first")
-    *ours, papers = _metrics(table, list(runs.values()))
-    drawn = [
-        Panel(title, metric, _our_points(table, found, metric))
-        for (title, found), metric in zip(runs.items(), ours, strict=True)
-    ]
+    runs = {f"ours: {s.place}": scored(table, s.runs) for s in sections}
+    perplexity = _perplexity([run for of_panel in runs.values() for run in of_panel])
+    papers = perplexity or headline_metric(table)
+    drawn = []
+    for title, of_panel in runs.items():
+        metric = perplexity or _shared_bleu(of_panel, papers)
+        drawn.append(Panel(title, metric, _our_points(table, of_panel, metric)))
     title = f"the paper: data {published.data(table)}"
     return [*drawn, Panel(title, papers, _paper_points(table, papers))]
 
 
-def _metrics(table: str, panels: Sequence[Sequence[RunRecord]]) -> list[str]:
-    """The metric of each panel of our runs, then that of the paper's."""
-    if published.metric(table) == "ppl":
-        metric = _shared_perplexity([record for found in panels for record in found])
-        return [metric] * (len(panels) + 1)
-    papers, chosen = headline_metric(table), []
-    for first, *others in panels:
-        sets = first.translation_scores
-        shared = [f"{s}_bleu" for s in sets if all(s in r.translation_scores for r in others)]
-        if not shared:
-            raise InputError(
-                f"{first.path} and other runs on {first.data} have no evaluation set in common; "
-                "translate again with one corpus"
-            )
-        chosen.append(papers if papers in shared else shared[-1])
-    return [*chosen, papers]
-
-
-def _shared_perplexity(runs: Sequence[RunRecord]) -> str:
+def _perplexity(runs: Sequence[RunRecord]) -> str | None:
+    """The perplexity to draw; None for translations."""
+    if published.metric(runs[0].table) == "bleu":
+        return None
     return next(m for m in PERPLEXITIES if all(m in record.metrics for record in runs))
 
 
+def _shared_bleu(runs: Sequence[RunRecord], papers: str) -> str:
+    first, *others = runs
+    sets = first.translation_scores
+    shared = [f"{s}_bleu" for s in sets if all(s in r.translation_scores for r in others)]
+    if not shared:
+        raise InputError(
+            f"{first.path} and other runs on {first.data} have no evaluation set in common; "
+            "translate again with one corpus"
+        )
+    return papers if papers in shared else shared[-1]
+
+
 def _our_points(table: str, runs: Sequence[RunRecord], metric: str) -> dict[str, list[Point]]:
-    groups = by_row(runs)
-    points = {}
+    """The points of each series, then the controls.
+
+    A scaled-down model has another n than the paper's row, so its own config names the point.
+    """
+    groups, points = by_row(runs), {}
+    labels = published.our_labels(table)
     for series in published.series(table):
-        found = [
-            _our_point(_our_name(table, series, groups[row][0]), groups.pop(row), metric)
-            for row in series.rows
-            if row in groups
-        ]
-        if found:
-            points[series.label] = found
+        for row in series.rows:
+            if seeds := groups.pop(row, None):
+                name = labels[row]
+                if series.point in DIMENSIONS:
+                    value = seeds[0].config.get("model", {}).get(DIMENSIONS[series.point])
+                    name = row if value is None else f"{series.point} {value}"
+                points.setdefault(series.label, []).append(_our_point(name, seeds, metric))
     if groups:
-        points[CONTROL] = [_our_point(row, found, metric) for row, found in groups.items()]
+        points[CONTROL] = [_our_point(row, seeds, metric) for row, seeds in groups.items()]
     return points
 
 
@@ -138,26 +129,14 @@ def _our_point(name: str, seeds: Sequence[RunRecord], metric: str) -> Point:
     return Point(name, millions, sum(values) / len(values), min(values), max(values))
 
 
-def _our_name(table: str, series: Series, record: RunRecord) -> str:
-    """A small model has another n than the paper's row, so its own config names it."""
-    if series.point in DIMENSIONS:
-        value = record.config.get("model", {}).get(DIMENSIONS[series.point])
-        return record.row if value is None else f"{series.point} {value}"
-    return published.our_labels(table)[record.row]
-
-
 def _paper_points(table: str, metric: str) -> dict[str, list[Point]]:
-    rows = {row.row: row for row in published.table(table)}
-    points = {}
+    rows, points = {row.row: row for row in published.table(table)}, {}
     for series in published.series(table):
-        found = []
         for row in (rows[slug] for slug in series.rows):
             if metric in row.metrics:
                 dimension = row.raw.get(series.point)
                 name = row.label if dimension is None else f"{series.point} {dimension}"
-                found.append(_paper_point(name, row, metric))
-        if found:
-            points[series.label] = found
+                points.setdefault(series.label, []).append(_paper_point(name, row, metric))
     return points
 
 
@@ -166,41 +145,27 @@ def _paper_point(name: str, row: published.PublishedRow, metric: str) -> Point:
     return Point(name, row.parameters["total"] / 1_000_000, score, score, score)
 
 
-def varies_depth_and_width(table: str) -> bool:
-    """Whether the table's rows vary N and k, each apart. Raises InputError if unknown."""
-    depths, widths = (
-        {row.raw[name] for row in published.table(table) if name in row.raw} for name in "Nk"
-    )
-    return len(depths) > 1 and len(widths) > 1
+def depth_and_width(section: Section) -> tuple[DepthAndWidth, DepthAndWidth] | None:
+    """Our runs by the N and k of their own configs, and the paper's rows.
 
-
-def paper_depth_and_width(table: str, metric: str) -> DepthAndWidth:
-    """The paper's models; those without the metric are left out."""
-    rows = [row for row in published.table(table) if metric in row.metrics]
-    found = [(r.raw["k"], r.raw["N"], _paper_point(r.label, r, metric)) for r in rows]
-    return DepthAndWidth(metric, _by_width(found))
-
-
-def our_depth_and_width(table: str, runs: Sequence[RunRecord]) -> DepthAndWidth | None:
-    """The finished runs of one scale and corpus, by the N and k of their own configs.
-
-    Controls, and runs whose config names no N or k, are left out; None if nothing is left.
+    None unless the table varies both N and k, and a finished run's config has both. Controls are
+    left out.
     """
-    rows = {row.row for row in published.table(table)}
-    seeds: dict[tuple[int, int, str], list[RunRecord]] = {}
-    for record in runs:
-        model = record.config.get("model", {})
-        depth, width = model.get(DIMENSIONS["N"]), model.get(DIMENSIONS["k"])
-        if record.finished and record.row in rows and depth is not None and width is not None:
-            seeds.setdefault((width, depth, record.row), []).append(record)
-    if not seeds:
+    paper = published.table(section.table)
+    if min(len({row.raw[name] for row in paper if name in row.raw}) for name in "Nk") < 2:
         return None
-    metric = _shared_perplexity([record for group in seeds.values() for record in group])
-    found = [
-        (width, depth, _our_point(row, group, metric))
-        for (width, depth, row), group in seeds.items()
-    ]
-    return DepthAndWidth(metric, _by_width(found))
+    groups = {}
+    for row, seeds in by_row(section.finished).items():
+        model = seeds[0].config.get("model", {})
+        k, n = model.get(DIMENSIONS["k"]), model.get(DIMENSIONS["N"])
+        if None not in (k, n) and row in {of_paper.row for of_paper in paper}:
+            groups[row] = (k, n, seeds)
+    if not groups:
+        return None
+    metric = _perplexity([run for _, _, seeds in groups.values() for run in seeds])
+    ours = [(k, n, _our_point(row, seeds, metric)) for row, (k, n, seeds) in groups.items()]
+    papers = [(r.raw["k"], r.raw["N"], _paper_point(r.label, r, metric)) for r in paper]
+    return DepthAndWidth(metric, _by_width(ours)), DepthAndWidth(metric, _by_width(papers))
 
 
 def _by_width(found: Sequence[tuple[int, int, Point]]) -> dict[int, list[tuple[int, Point]]]:

@@ -1,9 +1,8 @@
 """How fast the runs were, machine by machine."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from define.analysis.compare import ComparisonRow, labels, section_runs
+from define.analysis.compare import Section, by_row
 from define.analysis.stats import Statistic, summarise
 from define.runs.records import RunRecord
 
@@ -22,25 +21,25 @@ class Timing:
     memory: Statistic
 
 
-def timings(
-    section: Sequence[ComparisonRow], found: Iterable[RunRecord]
-) -> dict[str, list[Timing]]:
+def timings(section: Section) -> dict[str, list[Timing]]:
     """Machine (device and threads) -> the timed rows of a section on it, in the table's order."""
-    names = labels(section)
-    published_ms = {row.row: row.published_ms_per_batch for row in section}
-    groups: dict[str, dict[str, list[RunRecord]]] = {}
-    for record in section_runs(section, found):
-        if record.finished and record.speed["ms_per_update"] > 0:
+    published_ms = {row.row: row.published_ms_per_batch for row in section.rows}
+    machines: dict[str, list[RunRecord]] = {}
+    for record in section.finished:
+        if record.speed["ms_per_update"] > 0:
             device, threads = (record.provenance[name] for name in ("device", "threads"))
             machine = f"{device}, {threads} thread{'' if threads == 1 else 's'}"
-            groups.setdefault(machine, {}).setdefault(record.row, []).append(record)
+            machines.setdefault(machine, []).append(record)
     return {
-        machine: [_timing(seeds, names[row], published_ms[row]) for row, seeds in rows.items()]
-        for machine, rows in sorted(groups.items())
+        machine: [
+            _timing(seeds, section.labels[row], published_ms[row])
+            for row, seeds in by_row(runs).items()
+        ]
+        for machine, runs in sorted(machines.items())
     }
 
 
-def _timing(seeds: Sequence[RunRecord], label: str, published_ms: float | None) -> Timing:
+def _timing(seeds: list[RunRecord], label: str, published_ms: float | None) -> Timing:
     times = [record.speed["ms_per_update"] for record in seeds]
     return Timing(
         row=seeds[0].row,

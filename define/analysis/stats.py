@@ -1,4 +1,4 @@
-"""Mean, sample deviation and Student's t interval."""
+"""Means with Student's t intervals, quartiles and ratios."""
 
 import math
 import statistics
@@ -44,6 +44,18 @@ def summarise(values: Sequence[float]) -> Statistic | None:
 @cache
 def _t(degrees: int) -> float:
     """The t with P(|T| < t) = 95 % for these degrees of freedom."""
-    from scipy.special import stdtrit  # scipy.stats takes longer to import than to compare
+    from scipy.special import stdtrit  # importing scipy.stats takes longer than the comparison
 
     return float(stdtrit(degrees, 0.975))
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Lower quartile, median and upper quartile, by linear interpolation of the sorted values."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    return tuple(statistics.quantiles(values, n=4, method="inclusive"))
+
+
+def ratios(values: Sequence[float], reference: Sequence[float]) -> list[float]:
+    """Each value divided by the reference's value of the same round."""
+    return [value / base for value, base in zip(values, reference, strict=True)]

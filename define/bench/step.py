@@ -33,7 +33,7 @@ def step(
         size: in place of the recipe's, where that needs too much memory or time: `streams` of a
             language model, `max_tokens` and `update_freq` of a translation; None leaves it.
     Returns:
-        the record of `define.analysis.steps`, with the loss of every update, warm-up included.
+        the record of `define.runs.steps`, with the loss of every update, warm-up included.
     Raises:
         InputError: an impossible number, a config that training would refuse, or updates that fail.
     """

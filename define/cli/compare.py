@@ -11,9 +11,9 @@ from define.analysis.compare import compare, of_table
 from define.errors import InputError
 from define.files import atomic_write
 from define.report import data
-from define.report.answers import claim_grids
+from define.report.claims import claim_grids
 from define.report.grid import FORMATS, Grid, print_terminal
-from define.report.tables import result_grids
+from define.report.tables import results
 from define.runs import records
 
 if TYPE_CHECKING:
@@ -26,69 +26,49 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         "compare",
         help="compare our runs with the paper's tables",
         description=(
-            "Reads the run records and shows them with the numbers of the paper: mean and 95 % "
-            "interval over the seeds. Without --table, every table with runs is shown, then what "
-            "the runs say to the paper's claims (as text only: csv and json hold the rows, or with "
-            "--claims the answers)."
+            "Shows the run records with the numbers of the paper: mean and 95 % interval over the "
+            "seeds. Without --table, it shows every table with runs, then the answers to the "
+            "paper's claims. csv and json hold the rows only, or with --claims the answers."
         ),
         epilog="example: define compare --table 1c --scale mini --plot validation.png",
     )
-    parser.add_argument(
-        "--table",
-        action="append",
-        metavar="NAME",
-        help="a table of the paper, e.g. 1c; repeatable (default: those with runs, else 1c)",
-    )
-    parser.add_argument(
-        "--scale",
-        action="append",
-        metavar="NAME",
-        help="only this scale; repeatable (default: those with runs, else paper)",
-    )
-    parser.add_argument(
-        "--data",
-        action="append",
-        metavar="NAME",
-        help="only runs on this corpus, e.g. ptb; repeatable (default: all)",
-    )
-    parser.add_argument(
-        "--runs",
-        action="append",
-        metavar="DIR",
-        help="folder with run records; repeatable (default: DEFINE_RUNS or runs, and experiments)",
-    )
+    for name, metavar, help in (
+        ("table", "NAME", "a table of the paper, e.g. 1c (default: those with runs, else 1c)"),
+        ("scale", "NAME", "only this scale (default: those with runs, else paper)"),
+        ("data", "NAME", "only runs on this corpus, e.g. ptb (default: all)"),
+        ("runs", "DIR", "folder with run records (default: DEFINE_RUNS or runs, and experiments)"),
+    ):
+        parser.add_argument(
+            f"--{name}", action="append", metavar=metavar, help=f"{help}; repeatable"
+        )
     parser.add_argument(
         "--claims",
         action="store_true",
-        help="only the paper's claims, each answered yes, no or undecided for the runs' budget",
+        help="show only the paper's claims, each answered yes, no or undecided",
     )
     parser.add_argument(
         "--margin",
         type=float,
         default=100 * claims.MARGIN,
         metavar="PERCENT",
-        help="how much worse a row may be that is said to match another (default: %(default)g)",
+        help="how much worse a row may be and still match another (default: %(default)g)",
     )
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument("--format", choices=[*FORMATS, *data.ROWS], default="terminal")
     formats.add_argument(
         "--json", action="store_const", const="json", dest="format", help="short for --format json"
     )
-    parser.add_argument("--output", metavar="FILE", help="write there instead of the screen")
-    parser.add_argument(
-        "--plot", metavar="FILE", help="draw validation perplexity by epoch (.png or .svg)"
-    )
-    parser.add_argument(
-        "--plot-params",
-        metavar="FILE",
-        help="draw perplexity or BLEU against total parameters, with the paper's (.png or .svg)",
-    )
-    parser.add_argument(
-        "--report", metavar="DIR", help="write README.md, results.csv, results.json and plots"
-    )
-    parser.add_argument(
-        "--search", metavar="DIR", help="with --report: a folder of search trials to show in it"
-    )
+    for name, metavar, help in (
+        ("output", "FILE", "write to a file instead of the screen"),
+        ("plot", "FILE", "draw validation perplexity by epoch (.png or .svg)"),
+        (
+            *("plot-params", "FILE"),
+            "draw perplexity or BLEU against total parameters, ours and the paper's (.png, .svg)",
+        ),
+        ("report", "DIR", "write README.md, results.csv, results.json and plots"),
+        ("search", "DIR", "with --report: a folder of search trials to include"),
+    ):
+        parser.add_argument(f"--{name}", metavar=metavar, help=help)
     parser.set_defaults(run=run)
 
 
@@ -96,9 +76,12 @@ def run(args: argparse.Namespace) -> int:
     """Prints or writes what the options ask for.
 
     Raises:
-        InputError: an unknown table, scale or corpus, a table without claims, a margin that is no
-            share, a missing folder, or a malformed record.
+        InputError: an unknown table, scale or corpus, a table without claims, a margin out of
+            range, a missing folder, or a malformed record.
     """
+    margin = args.margin / 100
+    if not 0 <= margin < 1:
+        raise InputError(f"--margin {args.margin:g} is no percentage from 0 to below 100; take 1")
     found = records.find(args.runs, args.data)
     with_runs = [name for name in published.names() if of_table(name, found)]
     tables = list(dict.fromkeys(args.table or with_runs or ["1c"]))
@@ -107,9 +90,6 @@ def run(args: argparse.Namespace) -> int:
             f"--plot, --plot-params and --report take one table, not {', '.join(tables)}; name it "
             "with --table"
         )
-    margin = args.margin / 100
-    if not 0 <= margin < 1:
-        raise InputError(f"--margin {args.margin:g} is no percentage from 0 to below 100; take 1")
     trials = records.find_trials(args.runs)
     if args.claims:
         answers = claims.answers(found, args.scale, args.table, margin, trials)
@@ -121,11 +101,11 @@ def run(args: argparse.Namespace) -> int:
             )
         _emit(answers, data.ANSWERS, claim_grids(answers), args)
     else:
-        rows = [row for name in tables for row in compare(name, found, args.scale)]
-        everything = with_runs and not args.table
-        last = claims.answers(found, args.scale, None, margin, trials) if everything else []
-        grids = result_grids(rows, fold=args.format == "terminal") + claim_grids(last)
-        _emit(rows, data.ROWS, grids, args)
+        sections = [section for name in tables for section in compare(name, found, args.scale)]
+        grids = [results(section, fold=args.format == "terminal") for section in sections]
+        if with_runs and not args.table:
+            grids += claim_grids(claims.answers(found, args.scale, None, margin, trials))
+        _emit([row for section in sections for row in section.rows], data.ROWS, grids, args)
     if args.plot:
         from define.report import figures
 
@@ -134,8 +114,7 @@ def run(args: argparse.Namespace) -> int:
         from define.analysis.sizes import panels
         from define.report.tradeoff import tradeoff
 
-        figure = tradeoff(tables[0], panels(tables[0], found, args.scale))
-        _draw(figure, args.plot_params)
+        _draw(tradeoff(tables[0], panels(tables[0], found, args.scale)), args.plot_params)
     if args.report:
         from define.report.readme import write_report
 
@@ -157,7 +136,7 @@ def _emit(
     grids: Sequence[Grid],
     args: argparse.Namespace,
 ) -> None:
-    """Shows the grids as text, or the items themselves where the format is one of data."""
+    """Shows the grids as text, or the items themselves if the format is csv or json."""
     if args.format == "terminal" and not args.output:
         print_terminal(grids, sys.stdout)
         return

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from define.runs.recipe import DERIVED, Change, changes, comparable
 from define.runs.records import RunRecord
 
 DESCRIPTION = """\
-Shows, section by section, the keys in which the config of a run differs from the paper's recipe of
-its row. Where the run was kept and who watched it is left out, and so are the keys that follow
-from others.
+Lists the keys in which the config of a run differs from the paper's recipe of its row. It leaves
+out where the run was kept, how it was tracked, and keys that follow from others.
 
   define diff runs/table_1c/awd_lstm/mini/ptb/seed_1
   define diff runs/table_1c/awd_lstm/mini/ptb/seed_1 --against mini
@@ -54,26 +53,36 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the differences; none is fine too.
+    """Prints the differences, if there are any.
 
     Raises:
         InputError: a record is missing or malformed, or the row has no config.
     """
     record = _record(args.run_path)
     if args.against in SCALES:
-        against = f"scale {args.against}"
+        against = column = f"scale {args.against}"
         other = recipe(record.table, record.row, record.seed, args.against)
     else:
         other_record = _record(args.against)
-        against, other = _name(other_record), other_record.config
+        against, column, other = _name(other_record), "other run", other_record.config
     found = differing(other, record.config)
     if args.format == "json":
-        json.dump(_plain(record, against, found), sys.stdout, indent=2)
+        about = ("table", "row", "scale", "data", "seed")
+        entries = [{"key": c.key, "against": c.old, "run": c.new} for c in found]
+        plain = {name: getattr(record, name) for name in about}
+        json.dump(plain | {"against": against, "differences": entries}, sys.stdout, indent=2)
         sys.stdout.write("\n")
-    elif args.format == "terminal":
-        print_terminal([_grid(record, against, found)], sys.stdout)
+        return 0
+    lines = [[change.key, cell(change.old), cell(change.new)] for change in found]
+    notes = [] if found else ["The recipes are the same."]
+    if any(ABSENT in line for line in lines):
+        notes.append(f"{ABSENT}: not set, or unknown to the version that wrote it.")
+    title = f"{_name(record)}, against {against}"
+    grid = Grid(title, ["key", column, "this run"], lines, notes)
+    if args.format == "terminal":
+        print_terminal([grid], sys.stdout)
     else:
-        sys.stdout.write(FORMATS[args.format]([_grid(record, against, found)]))
+        sys.stdout.write(FORMATS[args.format]([grid]))
     return 0
 
 
@@ -94,7 +103,7 @@ def recipe(table: str, row: str, seed: int, scale: str) -> Mapping[str, Any]:
     Raises:
         InputError: the row has no config.
     """
-    # Composing needs torch, which two records do without.
+    # Composing needs torch, which comparing two records does not.
     from define.train.compose import compose
     from define.train.run_folder import published_config
 
@@ -106,10 +115,7 @@ def recipe(table: str, row: str, seed: int, scale: str) -> Mapping[str, Any]:
 
 
 def differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    """The leaves of two configs that differ, without bookkeeping and keys that follow from others.
-
-    The configs are as records hold them.
-    """
+    """The leaves in which two recorded configs differ, without bookkeeping and derived keys."""
     return [c for c in changes(comparable(old), comparable(new)) if c.key not in DERIVED]
 
 
@@ -120,23 +126,13 @@ def _name(record: RunRecord) -> str:
     )
 
 
-def _grid(record: RunRecord, against: str, found: Sequence[Change]) -> Grid:
-    """One line per key, the keys of a section below each other."""
-    old = against if against.startswith("scale") else "other run"
-    lines = [[change.key, cell(change.old), cell(change.new)] for change in found]
-    notes = [] if found else ["The recipes are the same."]
-    if any(ABSENT in line for line in lines):
-        notes.append(f"{ABSENT}: not set, or unknown to the version that wrote it.")
-    return Grid(f"{_name(record)}, against {against}", ["key", old, "this run"], lines, notes)
-
-
 def cell(value: Any) -> str:
-    """The value as text, cut into lines where it is long."""
+    """The value as text; a long list takes several lines."""
     if value is None:
         return ABSENT
     if not isinstance(value, list):
         return str(value)
-    # A learning rate per epoch is a list of many equal ones.
+    # A learning rate per epoch is a list of many equal values.
     runs = [(item, len(list(same))) for item, same in groupby(value)]
     items = [
         f"{count} x {item}" if count > 2 else ", ".join([f"{item}"] * count) for item, count in runs
@@ -147,15 +143,3 @@ def cell(value: Any) -> str:
             lines.append("")
         lines[-1] += ", " * bool(lines[-1]) + item
     return "[" + ",\n".join(lines) + "]"
-
-
-def _plain(record: RunRecord, against: str, found: Sequence[Change]) -> dict[str, Any]:
-    return {
-        "table": record.table,
-        "row": record.row,
-        "scale": record.scale,
-        "data": record.data,
-        "seed": record.seed,
-        "against": against,
-        "differences": [{"key": c.key, "against": c.old, "run": c.new} for c in found],
-    }

@@ -1,4 +1,4 @@
-"""`define report`: one HTML page over everything that is recorded."""
+"""`define report`: one HTML page of everything that is recorded."""
 
 import argparse
 import sys
@@ -12,8 +12,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "report",
         help="write one HTML page over all recorded runs",
-        description="Writes a page that stands alone, without anything to download: the paper's "
-        "tables with our runs, the claims' answers, plots, environment, a link to each record.",
+        description="Writes a self-contained page: the paper's tables with our runs, the answers "
+        "to its claims, plots, the environment, and a link to each record.",
         epilog="example: define report --scale mini --output reports/report.html",
     )
     parser.add_argument(
@@ -36,7 +36,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="default: report.html in the folder DEFINE_REPORTS, or reports",
     )
     parser.add_argument(
-        "--tables", metavar="DIR", help="write each table's own report too, DIR/table_T/SCALE/DATA"
+        "--tables", metavar="DIR", help="also write each table's report, to DIR/table_T/SCALE/DATA"
     )
     parser.set_defaults(run=run)
 

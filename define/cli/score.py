@@ -172,7 +172,7 @@ def _scores(
 def _significance(
     systems: Mapping[str, Sequence[str]], target: Target, language: str
 ) -> dict[str, Any]:
-    """What `define.analysis.significance` reads; the first system is the baseline."""
+    """What `define.runs.significance` reads; the first system is the baseline."""
     from define.evaluation import bleu
     from define.runs.significance import SCHEMA
 

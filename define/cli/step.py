@@ -7,10 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from define.analysis import steps
 from define.errors import InputError
 from define.files import write_json
-from define.runs import paths
+from define.runs import paths, steps
 
 DESCRIPTION = """\
 Takes some training updates of a run at its full size and measures them: milliseconds per update,

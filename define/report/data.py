@@ -18,10 +18,10 @@ def as_json(items: Sequence[Any]) -> str:
     return json.dumps([item.to_json() for item in items], indent=2, ensure_ascii=False) + "\n"
 
 
-def as_csv(lines: Sequence[Mapping[str, Any]]) -> str:
+def _csv(lines: Sequence[Mapping[str, Any]]) -> str:
     """CSV text, its columns those of the first line."""
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(lines[0]) if lines else [], lineterminator="\n")
+    writer = csv.DictWriter(stream, fieldnames=list(lines[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return stream.getvalue()
@@ -47,7 +47,7 @@ def rows_csv(rows: Sequence[ComparisonRow]) -> str:
         for name in ("ms_per_update", "tokens_per_second", "peak_memory_mib"):
             line |= _statistic(name, getattr(row, name))
         lines.append(line)
-    return as_csv(lines)
+    return _csv(lines)
 
 
 def _statistic(name: str, statistic: Statistic | None) -> dict[str, float | None]:
@@ -68,7 +68,7 @@ def answers_csv(answers: Sequence[Answer]) -> str:
             pair["seeds"] = " ".join(map(str, pair["seeds"]))
             pair |= {"parameters_first": first, "parameters_second": second}
             lines.append(common | {f"pair_{name}": value for name, value in pair.items()})
-    return as_csv(lines)
+    return _csv(lines)
 
 
 ROWS: dict[str, Callable[[Sequence[ComparisonRow]], str]] = {"csv": rows_csv, "json": as_json}

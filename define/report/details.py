@@ -1,106 +1,35 @@
-"""The grids of what lies behind the results: protocols, translations, speed, steps, searches."""
+"""The grids of what lies behind the results: speed, steps, evaluations, searches, environment."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from define.analysis import published
-from define.analysis.compare import ComparisonRow, labels, section_runs, settings
 from define.analysis.environment import Environment, distinct
-from define.analysis.evaluations import Evaluation
 from define.analysis.search import BUDGET, SearchTrial
 from define.analysis.speed import Timing
 from define.analysis.stats import summarise
-from define.analysis.steps import StepRecord
 from define.report.grid import Cell, Grid, Number, mean, num
+from define.runs.evaluations import Evaluation
 from define.runs.records import RunRecord
-from define.runs.schema import sentence
-
-Ways = Callable[[RunRecord], Mapping[str, Mapping[str, Any]]]
-"""The protocols or the translations of a record: name -> settings and scores."""
-
-
-def by_way(
-    section: Sequence[ComparisonRow],
-    runs: Sequence[RunRecord],
-    ways: Ways,
-    columns: Mapping[str, Callable[[Mapping[str, Any]], float | None]],
-    kind: str,
-) -> Grid:
-    """The mean score of each row, way by way; `columns` are heading -> score of a way's scores."""
-    names = labels(section)
-    lines = []
-    for row, group in groupby(runs, key=lambda record: record.row):
-        seeds = list(group)
-        for index, way in enumerate(ways(seeds[0])):
-            scores = [ways(record)[way]["scores"] for record in seeds]
-            values = [[score(found) for found in scores] for score in columns.values()]
-            means = [mean(summarise([v for v in found if v is not None])) for found in values]
-            lines.append([names[row], way, *means, len(seeds), "" if index else "headline"])
-    return Grid(f"By {kind}", ["row", kind, *columns, "n", ""], lines)
-
-
-def settings_list(
-    section: Sequence[ComparisonRow], runs: Sequence[RunRecord], ways: Ways
-) -> list[str]:
-    """One line per way and setting; the rows are named where a way has several."""
-    names = labels(section)
-    rows: dict[str, dict[str, dict[str, None]]] = {}
-    for record in runs:
-        for name, values in settings(ways(record)):
-            users = rows.setdefault(f"`{name}`", {}).setdefault(sentence(values), {})
-            users[names[record.row]] = None
-    return variants(rows, "{0}: {1}.", "no settings")
-
-
-def variants(found: Mapping[str, Mapping[str, Iterable[str]]], form: str, empty: str) -> list[str]:
-    """One line per name (0) and text (1); who has the text, where a name has several."""
-    return [
-        form.format(name + (f" ({', '.join(users)})" if len(texts) > 1 else ""), text or empty)
-        for name, texts in found.items()
-        for text, users in texts.items()
-    ]
-
-
-def protocols(
-    section: Sequence[ComparisonRow], found: Sequence[RunRecord]
-) -> tuple[Grid, list[str]] | None:
-    """Perplexity by evaluation protocol, and what each protocol is; None if no record has one."""
-
-    def of(record: RunRecord) -> Mapping[str, Any]:
-        return record.protocols
-
-    runs = [r for r in section_runs(section, found) if r.finished and r.protocols]
-    if not runs:
-        return None
-    columns = {
-        f"{split} ppl": lambda scores, split=split: scores.get(split, {}).get("ppl")
-        for split in ("valid", "test")
-    }
-    return by_way(section, runs, of, columns, "protocol"), settings_list(section, runs, of)
+from define.runs.steps import StepRecord
 
 
 def speed(table: str, machine: str, rows: Sequence[Timing]) -> Grid:
-    """Times of the rows of a section on one machine, as ratios to its first, and the paper's."""
+    """Times of a section on one machine, and their ratios to one row, ours and the paper's."""
     reference = next((row for row in rows if row.published_ms), rows[0])
-    papers = reference.published_ms
-    lines = [
-        [
-            row.label,
-            row.ms.n,
-            mean(row.ms),
-            _ratio(row.ms.mean, reference.ms.mean),
-            *([num(row.published_ms, ".0f"), _ratio(row.published_ms, papers)] if papers else []),
-            num(row.tokens_per_second.mean, ",.0f"),
-            num(row.memory.mean, ",.0f"),
-        ]
-        for row in rows
-    ]
-    header = ["row", "n", "ms per\nupdate", "ratio\nours"]
-    header += ["ms\npaper", "ratio\npaper"] if papers else []
+    columns: dict[str, Callable[[Timing], Cell]] = {
+        "row": lambda row: row.label,
+        "n": lambda row: row.ms.n,
+        "ms per\nupdate": lambda row: mean(row.ms),
+        "ratio\nours": lambda row: _ratio(row.ms.mean, reference.ms.mean),
+    }
+    if reference.published_ms:
+        columns["ms\npaper"] = lambda row: num(row.published_ms, ".0f")
+        columns["ratio\npaper"] = lambda row: _ratio(row.published_ms, reference.published_ms)
+    columns["tokens/s"] = lambda row: num(row.tokens_per_second.mean, ",.0f")
+    columns["peak MiB"] = lambda row: num(row.memory.mean, ",.0f")
     notes = [f"ratio: to {reference.label}.", *_machine_notes(table, [row.row for row in rows])]
-    title = f"Table {table} on {machine}"
-    return Grid(title, [*header, "tokens/s", "peak MiB"], lines, notes)
+    return Grid.of(f"Table {table} on {machine}", rows, columns, notes)
 
 
 def _ratio(value: float | None, reference: float | None) -> Number | None:
@@ -136,34 +65,29 @@ def steps_made_on(steps: Sequence[StepRecord]) -> str:
 
 def steps(found: Sequence[StepRecord]) -> Grid:
     """The steps of one table on one device."""
-    table, ours = found[0].table, published.our_labels(found[0].table)
-    names = {step.row: ours.get(step.row, step.row) for step in found}
-    times = published.ms_per_batch(table)
+    table = found[0].table
+    labels, times = published.our_labels(table), published.ms_per_batch(table)
+    names = {step.row: labels.get(step.row, step.row) for step in found}
+    # Times are compared with those of the first row that has the same setting.
     first: dict[tuple, StepRecord] = {}
-    lines, cut = [], {}
     for step in found:
-        reference = first.setdefault(step.setting, step)
-        paper = times.get(step.row)
-        papers = [num(paper, ".0f"), _ratio(paper, times.get(reference.row))] if times else []
-        lines.append(
-            [
-                names[step.row],
-                f"{step.tokens_per_update:,} of {step.paper_tokens_per_update:,}",
-                Number(step.median_ms, ",.1f"),
-                _ratio(step.median_ms, reference.median_ms),
-                *papers,
-                names[reference.row],
-                Number(step.peak_memory_mib / 1024),
-                Number(step.loss[-1], ".3f"),
-            ]
-        )
-        if step.tokens_per_update < step.paper_tokens_per_update:
-            cut[names[step.row]] = None
-    header = ["row", "tokens per update", "ms per update", "ratio ours"]
-    header += [*(["ms paper", "ratio paper"] if times else []), "ratio to", "peak GiB", "last loss"]
-    notes = [f"The paper's batch was cut: {', '.join(cut)}."] if cut else []
-    title = f"Table {table} on {found[0].provenance['device']}"
-    return Grid(title, header, lines, [*notes, *_machine_notes(table, names)])
+        first.setdefault(step.setting, step)
+    columns: dict[str, Callable[[StepRecord], Cell]] = {
+        "row": lambda s: names[s.row],
+        "tokens per update": lambda s: f"{s.tokens_per_update:,} of {s.paper_tokens_per_update:,}",
+        "ms per update": lambda s: Number(s.median_ms, ",.1f"),
+        "ratio ours": lambda s: _ratio(s.median_ms, first[s.setting].median_ms),
+    }
+    if times:
+        columns["ms paper"] = lambda s: num(times.get(s.row), ".0f")
+        columns["ratio paper"] = lambda s: _ratio(times.get(s.row), times.get(first[s.setting].row))
+    columns["ratio to"] = lambda s: names[first[s.setting].row]
+    columns["peak GiB"] = lambda s: Number(s.peak_memory_mib / 1024)
+    columns["last loss"] = lambda s: Number(s.loss[-1], ".3f")
+    cut = [names[s.row] for s in found if s.tokens_per_update < s.paper_tokens_per_update]
+    notes = [f"The paper's batch was cut: {', '.join(dict.fromkeys(cut))}."] if cut else []
+    notes += _machine_notes(table, names)
+    return Grid.of(f"Table {table} on {found[0].provenance['device']}", found, columns, notes)
 
 
 def by_device(steps: Sequence[StepRecord]) -> dict[str, list[StepRecord]]:
@@ -174,43 +98,35 @@ def by_device(steps: Sequence[StepRecord]) -> dict[str, list[StepRecord]]:
     return devices
 
 
-def evaluations(found: Sequence[Evaluation], every_record: Sequence[RunRecord]) -> Grid:
-    """Each evaluation and its run's own scores; the runs are looked up among all records."""
+def evaluations(
+    found: Sequence[Evaluation], every_record: Sequence[RunRecord]
+) -> tuple[Grid, list[str]]:
+    """Each evaluation with its run's own scores; then each setting, with the models it is of.
+
+    The runs are looked up among all records.
+    """
     runs = {(r.table, r.row, r.scale, r.data, r.seed): r for r in every_record}
-    lines = []
-    for one in found:
-        run = runs.get(one.run_key)
-        without, scores = run.metrics if run else {}, one.scores
-        lines.append(
-            [
-                _evaluated(one),
-                f"{one.run['table']}/{one.run['row']}",
-                one.scale,
-                one.provenance["data"]["name"],
-                num(one.seed, "d"),
-                num(without.get("valid_ppl")),
-                num(scores["valid"]["ppl"]),
-                num(without.get("test_ppl")),
-                num(scores["test"]["ppl"] if "test" in scores else None),
-                num(run and run.parameters["total"] / 1e6),
-            ]
+    names = {row.row: row.label for row in published.table(found[0].table)}
+    columns: dict[str, Callable[[Evaluation], Cell]] = {
+        "model": lambda one: names.get(one.row, one.row),
+        "run": lambda one: f"{one.run['table']}/{one.run['row']}",
+        "scale": lambda one: one.scale,
+        "data": lambda one: one.provenance["data"]["name"],
+        "seed": lambda one: num(one.seed, "d"),
+    }
+    for split in ("valid", "test"):
+        columns[f"{split} without"] = lambda one, split=split: num(
+            runs[one.run_key].metrics.get(f"{split}_ppl") if one.run_key in runs else None
         )
-    header = ["model", "run", "scale", "data", "seed", "valid without", "valid", "test without"]
-    return Grid("Further evaluations", [*header, "test", "M par."], lines)
-
-
-def evaluation_settings(found: Sequence[Evaluation]) -> list[str]:
-    """The settings of evaluations, each once with the models that were scored so."""
-    models: dict[str, dict[str, None]] = {}
+        columns[split] = lambda one, split=split: num(one.scores.get(split, {}).get("ppl"))
+    columns["M par."] = lambda one: num(
+        runs[one.run_key].parameters["total"] / 1e6 if one.run_key in runs else None
+    )
+    models: dict[str, list[str]] = {}
     for one in found:
-        models.setdefault(one.settings, {})[_evaluated(one)] = None
-    return [f"{', '.join(names)}: {text}." for text, names in models.items()]
-
-
-def _evaluated(one: Evaluation) -> str:
-    """What the evaluated model is called."""
-    names = {row.row: row.label for row in published.table(one.table)}
-    return names.get(one.row, one.row)
+        models.setdefault(one.settings, []).append(names.get(one.row, one.row))
+    settings = [f"{', '.join(dict.fromkeys(of))}: {text}." for text, of in models.items()]
+    return Grid.of("Further evaluations", found, columns), settings
 
 
 def search(trials: Sequence[SearchTrial], names: Mapping[str, str]) -> Grid:
@@ -229,15 +145,20 @@ def search(trials: Sequence[SearchTrial], names: Mapping[str, str]) -> Grid:
         key: summarise([t.valid_ppl for t in same if t.valid_ppl is not None])
         for key, same in groups.items()
     }
+
+    def contest(key: tuple) -> tuple:
+        """What settings must share to be compared: the row, and the budget."""
+        row, values, _ = key
+        return row, *(v for o, v in zip(options, values, strict=True) if o in BUDGET)
+
     lowest: dict[tuple, float] = {}
     for key, result in results.items():
         if not key[2]:
-            contest = _contest(options, key)
-            lowest[contest] = min(result.mean, lowest.get(contest, result.mean))
+            lowest[contest(key)] = min(result.mean, lowest.get(contest(key), result.mean))
     lines: list[list[Cell]] = []
     for key, same in groups.items():
         row, values, unfinished = key
-        best = not unfinished and results[key].mean == lowest[_contest(options, key)]
+        best = not unfinished and results[key].mean == lowest[contest(key)]
         seeds = ", ".join(str(trial.seed) for trial in same)
         mark = "lowest" if best else unfinished
         lines.append([names.get(row, row), *values, seeds, mean(results[key]), mark])
@@ -247,12 +168,6 @@ def search(trials: Sequence[SearchTrial], names: Mapping[str, str]) -> Grid:
 
 def _value(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _contest(options: Sequence[str], key: tuple) -> tuple:
-    """What settings must share to be compared: the row, and the budget."""
-    row, values, _ = key
-    return row, *(v for option, v in zip(options, values, strict=True) if option in BUDGET)
 
 
 def environment_grids(found: Environment) -> list[Grid]:

@@ -1,11 +1,11 @@
-"""The figures of reports and of the page; matplotlib is imported on use."""
+"""Figures of curves, depth and width, and speed; matplotlib is imported on use."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from define.analysis import published
-from define.analysis.compare import by_section, compare, of_table, section_runs
+from define.analysis.compare import compare
 from define.analysis.curves import Curve, curves
 from define.analysis.sizes import DepthAndWidth
 from define.analysis.speed import Timing
@@ -31,7 +31,7 @@ TRAINING_LABEL = "training loss, nats/token"
 
 
 def valid_label(table: str) -> str:
-    """What a curve of validation shows: a translation model's perplexity is one of subwords."""
+    """The label of a validation curve: a translation model's perplexity is that of subwords."""
     of = " of target subwords" if published.metric(table) == "bleu" else ""
     return f"validation perplexity{of}"
 
@@ -39,16 +39,15 @@ def valid_label(table: str) -> str:
 def validation(
     table: str, records: Sequence[RunRecord], scales: Sequence[str] | None = None
 ) -> "Figure":
-    """One panel per scale and corpus, one line per row, the best epoch marked.
+    """Validation perplexity by epoch: a panel per scale and corpus, a line per row.
 
     Raises:
         InputError: no run of the table has been validated yet.
     """
-    records = of_table(table, records)
     panels = []
-    for section in by_section(compare(table, records, scales)):
-        if found := curves(section_runs(section, records)):
-            panels.append((f"scale {section[0].scale}, data {section[0].data}", found))
+    for section in compare(table, records, scales):
+        if found := curves(section.runs):
+            panels.append((section.place, found))
     if not panels:
         raise InputError(f"table {table!r} has no validated run to plot; train a row of it first")
     labels = published.our_labels(table)
@@ -74,11 +73,11 @@ def validation(
 def learning(
     table: str, found: Mapping[str, Curve], label: str, mark_best: bool = True
 ) -> "Figure":
-    """Curves of one scale and corpus by updates, for a page: narrow, the rows named below.
+    """Curves of a section by update, for the page: narrow, the rows named below.
 
     Args:
         found: row -> curve; at least one.
-        label: what the curves are of.
+        label: of the y axis.
     """
     names = {row: published.our_labels(table).get(row, row) for row in found}
     with new_figure(PAGE_WIDTH, 2.8 + 0.17 * len(found)) as figure:
@@ -90,7 +89,7 @@ def learning(
 
 
 def _order(table: str, rows: Sequence[str]) -> list[str]:
-    """The rows as the paper has them, then the controls: this decides their colours."""
+    """The rows in the paper's order, then the controls: this decides their colours."""
     labels = published.our_labels(table)
     return [row for row in labels if row in rows] + sorted(set(rows) - labels.keys())
 
@@ -134,8 +133,7 @@ def depth_and_width(shown: DepthAndWidth) -> "Figure":
         for index, (width, line) in enumerate(shown.models.items()):
             depths, points = zip(*line, strict=True)
             means = [p.mean for p in points]
-            reach = bars(means, [p.low for p in points], [p.high for p in points])
-            style = look(index)
+            reach, style = bars(means, points), look(index)
             scores.errorbar(depths, means, yerr=reach, capsize=3, label=f"k {width}", **style)
             sizes.plot(depths, [p.millions for p in points], **style)
         scores.set_ylabel(score_label(shown.metric))
@@ -154,7 +152,7 @@ def speed(rows: Sequence[Timing]) -> "Figure":
         axes = figure.subplots()
         at = range(len(rows))
         means = [row.ms.mean for row in rows]
-        spread = bars(means, [row.low for row in rows], [row.high for row in rows])
+        spread = bars(means, rows)
         axes.barh(at, means, height=0.62, color=COLOURS[0])
         if spread:
             axes.errorbar(means, at, xerr=spread, linestyle="none", color="black", capsize=2)

@@ -1,10 +1,10 @@
 """A table whose cells are text or numbers, and its renderings: terminal, Markdown, LaTeX, HTML."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -15,6 +15,8 @@ from tabulate import tabulate
 
 from define.analysis.stats import Statistic
 
+T = TypeVar("T")
+
 ABSENT = "-"
 INTERVAL = (
     "±: half the 95 % interval of the mean over n seeds (Student's t, n - 1 degrees of freedom)."
@@ -24,7 +26,7 @@ PLAIN_WIDTH = 100
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number with two decimals, or "-"."""
+    """A number with so many decimals, or "-"."""
     return ABSENT if value is None else f"{value:.{digits}f}"
 
 
@@ -34,8 +36,8 @@ def signed(value: float | None) -> str:
 
 
 def millions(count: int | None, digits: int = 2) -> str:
-    """A plain count in millions with two decimals, or "-"."""
-    return ABSENT if count is None else f"{count / 1_000_000:.{digits}f}"
+    """A count in millions with so many decimals, or "-"."""
+    return number(None if count is None else count / 1_000_000, digits)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Interval:
-    """Two ends of an interval in a cell."""
+    """The two ends of an interval in a cell."""
 
     low: float
     high: float
@@ -74,7 +76,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Link:
-    """Text in a cell that leads somewhere on a page."""
+    """Linked text in a cell of a page."""
 
     text: str
     href: str
@@ -100,12 +102,12 @@ def mean(statistic: Statistic | None) -> Number | None:
 class Grid:
     """A titled table; column 0 is text and left-aligned, the others are right-aligned.
 
-    HTML right-aligns only those of the others that hold numbers.
+    HTML right-aligns a column only if it holds numbers.
 
     Attributes:
         header: one cell per column; "\\n" separates a group from its column ("valid\\nours").
         rows: as many cells per row as the header has; None stands for a missing number.
-        notes: sentences to stand below.
+        notes: sentences below the table.
     """
 
     title: str
@@ -113,9 +115,21 @@ class Grid:
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
 
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        items: Iterable[T],
+        columns: Mapping[str, Callable[[T], Cell]],
+        notes: Sequence[str] = (),
+    ) -> "Grid":
+        """A grid with a row for each item; `columns` are heading -> cell of an item."""
+        rows = [[cell(item) for cell in columns.values()] for item in items]
+        return cls(title, list(columns), rows, notes)
+
     @property
     def all_notes(self) -> list[str]:
-        """The notes, with that on ± where a cell has one."""
+        """The notes, and what ± means where a cell has one."""
         cells = [cell for row in self.rows for cell in row]
         shown = any(isinstance(cell, Number) and cell.half is not None for cell in cells)
         return [*self.notes, INTERVAL] if shown else list(self.notes)
@@ -128,7 +142,7 @@ class Grid:
         """The cells as text, row by row.
 
         Args:
-            padded: with blanks after shorter intervals, so that right-aligned means line up.
+            padded: add blanks after shorter intervals, so that right-aligned means line up.
         """
         widths = [max(map(len, map(tail, column)), default=0) for column in self.columns()]
         return [
@@ -155,7 +169,7 @@ def tail(cell: Cell) -> str:
 def print_terminal(grids: Sequence[Grid], stream: IO[str]) -> None:
     """Prints the grids with rich: as wide as the terminal, or 100 columns into a file or a pipe.
 
-    A grid that is wider is shown in parts below each other, each with column 0.
+    A grid that is wider is split into several tables, each with column 0.
     """
     interactive = stream.isatty()
     console = Console(
@@ -167,8 +181,11 @@ def print_terminal(grids: Sequence[Grid], stream: IO[str]) -> None:
     for grid in grids:
         console.print(Text(grid.title, style="table.title"))
         lines = [list(grid.header), *grid.texts(padded=True)]
-        first = _label_width([line[0] for line in lines], console.width)
-        for columns in _parts(lines, first, console.width):
+        # Column 0 breaks between words only, and takes at most half of the terminal.
+        labels = [line[0] for line in lines]
+        longest = max(cell_len(word) for label in labels for word in label.split())
+        first = min(max(longest, 12), max(map(cell_len, labels)), console.width // 2)
+        for columns in _parts(lines, console.width - first):
             table = Table(box=SIMPLE_HEAD, padding=0, show_edge=False)
             table.add_column(Text(lines[0][0]), overflow="fold", min_width=first)
             for index in columns:
@@ -181,40 +198,36 @@ def print_terminal(grids: Sequence[Grid], stream: IO[str]) -> None:
         console.print()
 
 
-def _label_width(labels: Sequence[str], width: int) -> int:
-    """What column 0 needs so that no word breaks, at most half of the terminal."""
-    longest = max(cell_len(word) for label in labels for word in label.split())
-    return min(max(longest, 12), max(map(cell_len, labels)), width // 2)
-
-
-def _parts(lines: Sequence[Sequence[str]], first: int, width: int) -> list[list[int]]:
-    """The columns to stand side by side, after column 0 of width `first`."""
+def _parts(lines: Sequence[Sequence[str]], width: int) -> list[list[int]]:
+    """The columns after column 0, in parts that fit the width."""
     parts: list[list[int]] = [[]]
-    left = width - first
+    left = width
     for index in range(1, len(lines[0])):
         needed = 1 + max(cell_len(t) for line in lines for t in line[index].split("\n"))
         if needed > left and parts[-1]:
             parts.append([])
-            left = width - first
+            left = width
         parts[-1].append(index)
         left -= needed
     return parts
 
 
 def markdown(grid: Grid) -> str:
-    """The grid as a pipe table, its notes below, without its title."""
+    """The grid as a pipe table with its notes, without its title."""
     lines = [
         [cell.replace("\n", " ").replace("|", "\\|") for cell in line]
         for line in (grid.header, *grid.texts())
     ]
-    table = tabulate(
-        lines[1:],
-        lines[0],
-        tablefmt="pipe",
-        disable_numparse=True,
-        colalign=["left"] + ["right"] * (len(grid.header) - 1),
-    )
+    align = ["left"] + ["right"] * (len(grid.header) - 1)
+    table = tabulate(lines[1:], lines[0], tablefmt="pipe", disable_numparse=True, colalign=align)
     return "\n\n".join([table, *grid.all_notes]) + "\n"
+
+
+def latex(cell: Cell) -> str:
+    """A cell, or other text, with LaTeX's special characters escaped."""
+    shown = text(cell).replace("\n", " ").strip().translate(_LATEX)
+    # In text mode a minus sign would be set as a hyphen.
+    return f"${shown}$" if isinstance(cell, Number) and shown[0] in "+-" else shown
 
 
 _LATEX = str.maketrans(
@@ -229,39 +242,6 @@ _LATEX = str.maketrans(
 )
 
 
-def latex(grid: Grid) -> str:
-    """The grid as a `table` with booktabs rules."""
-    lines = [" & ".join(map(_latex_cell, line)) + r" \\" for line in (grid.header, *grid.rows)]
-    caption = " ".join([grid.title + ".", *grid.all_notes]).translate(_LATEX)
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"  \centering",
-            rf"  \caption{{{caption}}}",
-            rf"  \begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}",
-            r"    \toprule",
-            f"    {lines[0]}",
-            r"    \midrule",
-            *(f"    {line}" for line in lines[1:]),
-            r"    \bottomrule",
-            r"  \end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def _latex_cell(cell: Cell) -> str:
-    shown = text(cell).replace("\n", " ").strip().translate(_LATEX)
-    # In text mode a minus sign would be set as a hyphen.
-    return f"${shown}$" if isinstance(cell, Number) and shown[0] in "+-" else shown
-
-
-def html_page(grids: Sequence[Grid]) -> str:
-    """The grids as a page that stands alone: nothing in it is fetched from elsewhere."""
-    return template("grids.html.j2").render(grids=grids)
-
-
 @cache
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -274,7 +254,7 @@ def _environment() -> Any:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"text": text, "tail": tail, "markdown": markdown}
+    environment.filters |= {"text": text, "tail": tail, "markdown": markdown, "latex": latex}
     environment.tests["number"] = lambda cell: cell is None or isinstance(cell, (int, Number))
     return environment
 
@@ -293,7 +273,7 @@ def _terminal(grids: Sequence[Grid]) -> str:
 FORMATS: dict[str, Callable[[Sequence[Grid]], str]] = {
     "terminal": _terminal,
     "markdown": lambda grids: "\n".join(f"### {g.title}\n\n{markdown(g)}" for g in grids),
-    "latex": lambda grids: "\n".join(map(latex, grids)),
-    "html": html_page,
+    "latex": lambda grids: template("grids.tex.j2").render(grids=grids),
+    "html": lambda grids: template("grids.html.j2").render(grids=grids),
 }
 """Format -> function that turns grids into one text, ending in a line break."""

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from define.analysis import claims, curves, evaluations, published, sizes, steps
+from define.analysis import claims, curves, extras, published, sizes
+from define.analysis.compare import SCALES
 from define.analysis.environment import Environment, corpus_text, environment
+from define.analysis.extras import Extras
 from define.analysis.speed import Timing
 from define.files import atomic_write
 from define.report import details, figures
-from define.report.answers import claim_grids
+from define.report.claims import claim_grids
 from define.report.grid import template
 from define.report.style import inline_svg
 from define.report.tradeoff import score_label, tradeoff
-from define.report.view import SCALES, Extras, Section, TableView, anchor, table_view
+from define.report.view import SectionView, TableView, anchor, table_view
 from define.runs import paths, records
 from define.runs.records import RunRecord
 
@@ -42,7 +44,7 @@ def write_page(
     scales: Sequence[str] | None = None,
     reports: str | Path | None = None,
 ) -> None:
-    """Writes the page; links to records and reports lead from its folder to theirs.
+    """Writes the page; its links to records and reports are relative to its folder.
 
     Args:
         folders: where records, steps and evaluations are, as in `records.find`.
@@ -63,22 +65,14 @@ def page(
     scales: Sequence[str] | None = None,
     reports: str | Path | None = None,
 ) -> str:
-    """The page's HTML, to lie in the folder `place`. Arguments and errors as in `write_page`."""
+    """The HTML of a page in the folder `place`. Arguments and errors as in `write_page`."""
     found = records.find(folders)
     places = [Path(f) for f in folders or paths.results() if Path(f).is_dir()]
-    table_steps, further = steps.find(places), evaluations.find(places)
+    recorded = extras.find(places)
     answers = claims.answers(found, scales, trials=records.find_trials(folders))
     with_report = [Path(reports or place), *places]
     shown = [
-        table_view(
-            name,
-            found,
-            scales,
-            answers,
-            Extras(table_steps.get(name, ()), further.get(name, ())),
-            place,
-            with_report,
-        )
+        table_view(name, found, scales, answers, recorded.get(name, Extras()), place, with_report)
         for name in published.names()
     ]
     runs = [record for record in found if not scales or record.scale in scales]
@@ -101,33 +95,19 @@ def page(
 
 
 def _claims(answers: Sequence[claims.Answer]) -> dict[str, Any]:
-    """Claim by claim: its answers and their sections; then the numbers behind all of them."""
-    by_claim: dict[str, list[claims.Answer]] = {}
+    """Each claim with its answers and their anchors; then the numbers behind all of them."""
+    asked: dict[str, list[tuple[claims.Answer, str]]] = {}
     for answer in answers:
-        by_claim.setdefault(answer.claim.id, []).append(answer)
-    asked = [
-        (
-            of_claim[0].claim,
-            [
-                {
-                    "anchor": anchor(answer.table, answer.scale, answer.data),
-                    "answer": answer,
-                    "text": claims.text(answer),
-                    "stated": claims.stated(answer),
-                }
-                for answer in of_claim
-            ],
-        )
-        for of_claim in by_claim.values()
-    ]
+        place = anchor(answer.table, answer.scale, answer.data)
+        asked.setdefault(answer.claim.id, []).append((answer, place))
     summary, *behind = claim_grids(answers)
-    return {"asked": asked, "rule": summary.notes, "behind": behind}
+    return {"asked": asked.values(), "rule": summary.notes, "behind": behind}
 
 
 def _facts(runs: Sequence[RunRecord], shown: Sequence[TableView]) -> list[tuple[str, str]]:
     """The numbers of the headline, and what they count."""
     finished = [record for record in runs if record.finished]
-    with_runs = [t for t in shown if any(r.finished for s in t.sections for r in s.runs)]
+    with_runs = [t for t in shown if any(s.section.finished for s in t.sections)]
     hours = sum(record.speed["seconds"] for record in finished) / 3600
     facts = [
         (str(len(finished)), "finished runs"),
@@ -143,7 +123,7 @@ def _facts(runs: Sequence[RunRecord], shown: Sequence[TableView]) -> list[tuple[
 
 def _scales(shown: Sequence[TableView]) -> dict[str, str]:
     """Scale -> its meaning, for the scales that are shown, in their order."""
-    found = {s.first.scale: s.meaning for table in shown for s in table.sections}
+    found = {s.section.scale: s.meaning for table in shown for s in table.sections}
     order = [*SCALES, *sorted(found.keys() - SCALES.keys())]
     return {scale: found[scale] for scale in order if scale in found}
 
@@ -158,70 +138,67 @@ def _period(origin: Environment) -> str:
     return f"{days}, at {at}"
 
 
-def pictures(section: Section) -> Iterable[Picture]:
+def pictures(view: SectionView) -> Iterable[Picture]:
     """The figures of a section: sizes, depth and width, ours and the paper's; curves."""
-    first, runs = section.first, section.runs
-    table, where = first.table, f"scale {first.scale}, data {first.data}"
-    if sizes.has_curve(table) and sizes.drawable(table, runs):
-        for index, panel in enumerate(sizes.panels(table, runs, [first.scale])):
-            yield _size_picture(section, panel, f"size-{index}")
-    if sizes.varies_depth_and_width(table):
-        if ours := sizes.our_depth_and_width(table, runs):
-            papers = sizes.paper_depth_and_width(table, ours.metric)
-            yield _depth_picture(section, ours, "depth", f"Depth and width, ours: {where}.")
-            yield _depth_picture(section, papers, "paper-depth", "Depth and width, the paper's.")
+    section, table = view.section, view.section.table
+    if sizes.has_curve(table) and sizes.scored(table, section.runs):
+        for index, panel in enumerate(sizes.panels(table, section.runs, [section.scale])):
+            yield _size_picture(view, panel, f"size-{index}")
+    if both := sizes.depth_and_width(section):
+        for shown, name, whose in zip(
+            both, ("depth", "paper-depth"), (f"ours: {section.place}", "the paper's"), strict=True
+        ):
+            told = [
+                f"k {k}: " + ", ".join(f"N {n} {p.mean:.2f}, {p.millions:.2f} M" for n, p in line)
+                for k, line in shown.models.items()
+            ]
+            caption = f"Depth and width, {whose}. n grows with N."
+            yield _picture(view, figures.depth_and_width(shown), name, caption, told)
+    names = published.our_labels(table)
     for kind, values, label, mark_best in (
         ("train", curves.training_by_update, figures.TRAINING_LABEL, False),
         ("valid", curves.valid_by_update, figures.valid_label(table), True),
     ):
-        if lines := curves.curves(runs, values, points=2):
-            caption = f"{label[0].upper()}{label[1:]} by update: {where}. Mean over seeds, band "
+        if lines := curves.curves(section.runs, values, points=2):
+            caption = f"{_sentence(label)} by update: {section.place}. Mean over seeds, band "
             caption += f"from lowest to highest{', ● the lowest mean' if mark_best else ''}."
-            names = published.our_labels(table)
             told = [
                 f"{names.get(row, row)}: lowest {line.best[1]:.2f} at update {line.best[0]:,}"
                 for row, line in lines.items()
             ]
             figure = figures.learning(table, lines, label, mark_best)
-            yield _picture(section, figure, kind, caption, told)
+            yield _picture(view, figure, kind, caption, told)
 
 
-def speed_picture(section: Section, index: int, rows: Sequence[Timing]) -> Picture | None:
-    """The times of a section on a machine; None where there is nothing to compare."""
-    if len(rows) < 2:
-        return None
-    caption = "Milliseconds per update. Mean, whisker from the fastest to the slowest seed."
-    told = [f"{section.title}: " + ", ".join(f"{row.label} {row.ms.mean:.1f}" for row in rows)]
-    return _picture(section, figures.speed(rows), f"speed-{index}", caption, told)
-
-
-def _picture(
-    section: Section, figure: "Figure", name: str, caption: str, told: Sequence[str]
-) -> Picture:
-    """Args: `told`: the numbers, for a reader who cannot see the figure."""
-    unique = re.sub(r"[^\w-]", "_", f"{section.anchor}-{name}")
-    return Picture(inline_svg(figure, unique, f"{caption} {'; '.join(told)}."), caption)
-
-
-def _size_picture(section: Section, panel: sizes.Panel, name: str) -> Picture:
-    score = score_label(panel.metric)
-    caption = f"{score[0].upper()}{score[1:]} by total parameters, {panel.title}."
+def _size_picture(view: SectionView, panel: sizes.Panel, name: str) -> Picture:
+    caption = f"{_sentence(score_label(panel.metric))} by total parameters, {panel.title}."
     if any(point.high > point.low for line in panel.points.values() for point in line):
         caption += " Mean, bar from lowest to highest seed."
     told = [
         f"{label}: " + ", ".join(f"{p.name} {p.millions:.2f} M {p.mean:.2f}" for p in line)
         for label, line in panel.points.items()
     ]
-    figure = tradeoff(section.first.table, [panel], for_page=True)
-    return _picture(section, figure, name, caption, told)
+    figure = tradeoff(view.section.table, [panel], for_page=True)
+    return _picture(view, figure, name, caption, told)
 
 
-def _depth_picture(
-    section: Section, shown: sizes.DepthAndWidth, name: str, caption: str
+def speed_picture(view: SectionView, index: int, rows: Sequence[Timing]) -> Picture | None:
+    """The times of a section on a machine; None where there is nothing to compare."""
+    if len(rows) < 2:
+        return None
+    caption = "Milliseconds per update. Mean, whisker from the fastest to the slowest seed."
+    times = ", ".join(f"{row.label} {row.ms.mean:.1f}" for row in rows)
+    told = [f"{view.section.title}: {times}"]
+    return _picture(view, figures.speed(rows), f"speed-{index}", caption, told)
+
+
+def _picture(
+    view: SectionView, figure: "Figure", name: str, caption: str, told: Sequence[str]
 ) -> Picture:
-    told = [
-        f"k {width}: " + ", ".join(f"N {n} {p.mean:.2f}, {p.millions:.2f} M" for n, p in line)
-        for width, line in shown.models.items()
-    ]
-    figure = figures.depth_and_width(shown)
-    return _picture(section, figure, name, f"{caption} n grows with N.", told)
+    """Args: `told`: the numbers, for a reader who cannot see the figure."""
+    unique = re.sub(r"[^\w-]", "_", f"{view.anchor}-{name}")
+    return Picture(inline_svg(figure, unique, f"{caption} {'; '.join(told)}."), caption)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]

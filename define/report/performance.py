@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from define.analysis import published
-from define.analysis.benchmarks import quartiles, ratios
 from define.analysis.environment import environment
+from define.analysis.stats import quartiles, ratios
 from define.errors import InputError
 from define.report import figures
 from define.report.grid import Grid, Number, markdown, num
@@ -16,7 +16,7 @@ from define.runs.benchmarks import read
 
 
 def grids(record: Mapping[str, Any]) -> list[Grid]:
-    """A table for each group; all say so where the machine was busy."""
+    """A table for each group, with a note if the machine was busy."""
     notes = [record["busy"]] if record["busy"] else []
     return [_grid(group, notes) for group in record["groups"]]
 

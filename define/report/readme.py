@@ -4,11 +4,12 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from define.analysis import claims, evaluations, published, significance, sizes, steps
-from define.analysis.compare import of_table
+from define.analysis import claims, extras, published, sizes
+from define.analysis.compare import compare
 from define.analysis.search import read_search
 from define.errors import InputError
 from define.files import atomic_write
@@ -16,7 +17,7 @@ from define.report import data, details, figures, style
 from define.report.grid import template
 from define.report.tables import UNITS
 from define.report.tradeoff import tradeoff
-from define.report.view import Extras, table_view
+from define.report.view import table_view
 from define.runs import journal, paths, records
 from define.runs.records import RunRecord
 
@@ -35,39 +36,33 @@ def write_report(
 ) -> None:
     """Writes README.md, results.csv, results.json, the plots and copies of the records to `output`.
 
-    A `notes.md` in `output` is included as it is. The search trials below its folder `search`, the
-    paper-scale steps below `steps`, the further evaluations below `evaluations` and the tests below
-    `significance` become tables. A record is copied with its journal's curves and the hypotheses of
-    its headline translation. Equal records give equal files, byte for byte.
+    A `notes.md` in `output` is included as it is. Search trials, steps, further evaluations and
+    significance tests in `output` become tables. A record is copied with its journal's curves and
+    the hypotheses of its headline translation. Equal records give equal files, byte for byte.
 
     Args:
         folders, corpora: where the records are and which of them count, as in `records.find`.
         scales: only these scales, as in `compare`.
-        search: a folder whose records are search trials, to be copied below `output`/search.
+        search: a folder of search trials, which are copied to `output`/search.
         margin: as in `claims.answers`.
     Raises:
-        InputError: an unknown table or scale, a malformed record, step, evaluation or test, or
-            hypotheses that are not those of their record.
+        InputError: an unknown table or scale, a malformed file, or hypotheses that are not those of
+            their record.
     """
-    output = Path(output)
-    every_record = records.find(folders, corpora)
-    table_steps = steps.read_steps(output / steps.FOLDER, table)
-    further = evaluations.read_evaluations(output / evaluations.FOLDER, table)
-    tests = significance.read_tests(output / significance.FOLDER)
-    places = paths.results() if folders is None else folders
-    found = [r for r in of_table(table, every_record) if not scales or r.scale in scales]
+    output, every_record = Path(output), records.find(folders, corpora)
+    sections = compare(table, every_record, scales)
+    found = [run for section in sections for run in section.runs]
+    recorded = extras.read(output, table)
     hypotheses = {record.path: _hypotheses(record) for record in found}
     if search is not None:
         _keep_trials(Path(search), output / records.SEARCH_FOLDER)
-    trials = read_search(output / records.SEARCH_FOLDER)
-    places = paths.results() if folders is None else folders
-    tried = records.find_trials([*places, output])
+    tried = records.find_trials([*(paths.results() if folders is None else folders), output])
     answers = claims.answers(every_record, scales, [table], margin, tried)
-    extras = Extras(table_steps, further, tests, trials)
-    view = table_view(table, every_record, scales, answers, extras)
+    recorded = replace(recorded, trials=read_search(output / records.SEARCH_FOLDER))
+    view = table_view(table, every_record, scales, answers, recorded)
     for record in found:
         _keep_record(record, hypotheses[record.path], output)
-    rows = [row for section in view.sections for row in section.rows]
+    rows = [row for section in sections for row in section.rows]
     for name, text_of in data.ROWS.items():
         write(output / f"results.{name}", text_of(rows))
     options = {
@@ -90,7 +85,7 @@ def write_report(
 def write_reports(
     folders: Sequence[str | Path] | None, output: Path, scales: Sequence[str] | None = None
 ) -> list[Path]:
-    """The report of every table with runs, one folder per scale and corpus.
+    """Writes a report for every table, scale and corpus with runs.
 
     Args:
         folders, scales: as in `write_report`.
@@ -99,28 +94,22 @@ def write_reports(
     Raises:
         InputError: as `write_report`.
     """
-    found, written = records.find(folders), []
+    every_record, written = records.find(folders), []
     for table in published.names():
-        of = of_table(table, found)
-        for scale, corpus in dict.fromkeys((record.scale, record.data) for record in of):
-            if scales is None or scale in scales:
-                written.append(report_folder(output, table, scale, corpus))
-                write_report(table, folders, written[-1], [scale], [corpus])
+        for section in compare(table, every_record):
+            if section.runs and (scales is None or section.scale in scales):
+                folder = output / f"table_{table}" / section.scale / section.data
+                write_report(table, folders, folder, [section.scale], [section.data])
+                written.append(folder)
     return written
-
-
-def report_folder(output: Path, table: str, scale: str, corpus: str) -> Path:
-    """Where `write_reports` puts the report of a section."""
-    return output / f"table_{table}" / scale / corpus
 
 
 def _images(table: str, found: Sequence[RunRecord], output: Path) -> Iterable[str]:
     if any(len(record.epochs) > 1 for record in found):  # one epoch is a point, not a curve
         figure = figures.validation(table, found)
         yield image(figure, output, "valid_ppl", f"{figures.valid_label(table)} by epoch")
-    if sizes.has_curve(table) and sizes.drawable(table, found):
-        figure = tradeoff(table, sizes.panels(table, found))
-        metric = published.metric(table)
+    if sizes.has_curve(table) and sizes.scored(table, found):
+        metric, figure = published.metric(table), tradeoff(table, sizes.panels(table, found))
         caption = f"{UNITS[metric]} by total parameters"
         yield image(figure, output, f"params_{metric}", caption)
 
@@ -149,7 +138,7 @@ def _hypotheses(record: RunRecord) -> dict[Path, bytes]:
         relative = Path("hypotheses", record.translation, f"{set_name}.txt")
         path = record.path.parent / relative
         if not path.is_file():
-            raise InputError(f"{path} is missing; {record.path} has scores of it: put it back")
+            raise InputError(f"{path} is missing; {record.path} has its scores: put it back")
         content = path.read_bytes()
         digest, expected = hashlib.sha256(content).hexdigest(), scores["hypotheses_sha256"]
         if digest != expected:
@@ -162,7 +151,7 @@ def _hypotheses(record: RunRecord) -> dict[Path, bytes]:
 
 
 def _keep_record(record: RunRecord, hypotheses: Mapping[Path, bytes], output: Path) -> None:
-    """Copies a record from elsewhere, so that the folder alone can be regenerated."""
+    """Copies a record from elsewhere, so that the folder alone is enough to regenerate it."""
     if output.resolve() in record.path.resolve().parents:
         return
     folder = output / "records" / record.row / record.scale / record.data / f"seed_{record.seed}"
@@ -171,7 +160,7 @@ def _keep_record(record: RunRecord, hypotheses: Mapping[Path, bytes], output: Pa
         with atomic_write(folder / relative, "wb") as stream:
             stream.write(content)
     events = journal.read(record.path.with_name(journal.FILE_NAME))
-    # Why an attempt failed is of that machine only.
+    # Why an attempt failed concerns that machine only.
     kept = [event for event in events if event["event"] in ("started", "trained", "validated")]
     if kept:
         lines = (json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
@@ -180,7 +169,7 @@ def _keep_record(record: RunRecord, hypotheses: Mapping[Path, bytes], output: Pa
 
 def _keep_trials(source: Path, target: Path) -> None:
     if not source.is_dir():
-        raise InputError(f"there is no folder {source} of search trials; name the one they lie in")
+        raise InputError(f"--search {source} is not a folder; name one that holds search trials")
     for path in source.rglob(records.FILE_NAME):
         _keep(path, target / path.parent.relative_to(source) / records.FILE_NAME)
 
@@ -193,11 +182,9 @@ def _keep(source: Path, target: Path) -> None:
 
 
 def _command(table: str, options: Mapping[str, Iterable[str] | None], output: Path) -> str:
-    words = ["define", "compare", "--table", table]
-    for option, values in options.items():
-        for value in values or ():
-            words += [option, value]
-    return shlex.join([*words, "--report", shown_path(output)])
+    given = [word for name, values in options.items() for v in values or () for word in (name, v)]
+    words = ["define", "compare", "--table", table, *given, "--report", shown_path(output)]
+    return shlex.join(words)
 
 
 def shown_path(path: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""How figures look, and how they become files or part of a page; matplotlib is imported on use."""
+"""The look of figures; writes them to files or into a page. matplotlib is imported on use."""
 
 import io
 import re
@@ -38,12 +38,12 @@ STYLE = {
     "svg.hashsalt": "define",
 }
 _METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-"""Without these matplotlib writes the time and its own version into the file."""
+"""Otherwise matplotlib writes the time and its own version into the file."""
 
 
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator["Figure"]:
-    """An empty figure of so many inches, to be drawn in this style while inside."""
+    """An empty figure; what is drawn on it within the context has this style. Sizes in inches."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -52,7 +52,7 @@ def new_figure(width: float, height: float) -> Iterator["Figure"]:
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour, dashes and mark of the series with that number."""
+    """Colour, dashes and mark of a series."""
     return {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": DASHES[index % len(DASHES)],
@@ -62,23 +62,21 @@ def look(index: int) -> dict[str, Any]:
     }
 
 
-def bars(
-    mean: Sequence[float], low: Sequence[float], high: Sequence[float]
-) -> list[list[float]] | None:
-    """How far error bars reach from each mean, down and up; None where none reaches anywhere."""
-    below = [m - end for m, end in zip(mean, low, strict=True)]
-    above = [end - m for m, end in zip(mean, high, strict=True)]
+def bars(means: Sequence[float], points: Sequence[Any]) -> list[list[float]] | None:
+    """Lengths of error bars from means to the `low` and `high` of points; None if all are 0."""
+    below = [mean - point.low for mean, point in zip(means, points, strict=True)]
+    above = [point.high - mean for mean, point in zip(means, points, strict=True)]
     return [below, above] if any(below) or any(above) else None
 
 
 def rule(axes: "Axes", axis: str) -> None:
-    """Draws pale lines behind what is drawn, at the ticks of "x", "y" or "both"."""
+    """Draws pale grid lines behind the data, at the ticks of "x", "y" or "both"."""
     axes.grid(axis=axis, color=GRID_COLOUR, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
 def scale_axis(axis: "Axis", lowest: float, highest: float) -> None:
-    """Makes the axis logarithmic, with plain numbers at its ticks, if its values range widely."""
+    """Makes the axis logarithmic if its values range widely; ticks show plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     if highest / lowest < LOG_RATIO:
@@ -119,18 +117,17 @@ _PAGE_COLOURS = {
     "#ffffff": "var(--surface)",
     GRID_COLOUR: "var(--rule)",
 }
-"""Colour of a figure -> what stands for it on a page, which has a light and a dark palette."""
+"""Colour of a figure -> its name on a page, which has a light and a dark palette."""
 
 
 def inline_svg(figure: "Figure", name: str, description: str) -> str:
-    """The figure as an <svg> element to stand in a page, as wide as its box.
+    """The figure as an <svg> element of a page, as wide as its box; equal figures give equal text.
 
-    Text stays text, in the page's font; text and axes have the page's text colour, the background
-    none. The page sets the custom properties --series-1 to --series-6, --surface and --rule.
-    Equal figures give equal text.
+    Text stays text, in the page's font and colour; the background is transparent. The page sets the
+    custom properties --series-1 to --series-6, --surface and --rule.
 
     Args:
-        name: unique in the page, a word; the figure's identifiers begin with it.
+        name: a word, unique in the page; the figure's identifiers begin with it.
         description: for a reader who cannot see the figure.
     """
     from xml.sax.saxutils import quoteattr

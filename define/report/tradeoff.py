@@ -24,20 +24,18 @@ if TYPE_CHECKING:
 
 _LABEL_GAP = 7.0
 """Points between a mark and the nearest label."""
-
-
 _DIRECTIONS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1))
 
 
 def tradeoff(table: str, panels: Sequence[Panel], for_page: bool = False) -> "Figure":
-    """Scores against total parameters: the panels of a table below each other.
+    """Scores against total parameters, panel by panel.
 
     Args:
-        for_page: narrow, and what the bars are is left to the caption.
+        for_page: narrow; the caption explains the bars.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    # Nothing lies between two controls: they are no series.
+    # Controls are not a series: no line joins them.
     joined = {series.label: series.joined for series in published.series(table)} | {CONTROL: False}
     with new_figure(PAGE_WIDTH if for_page else WIDTH, 0.6 + 3.4 * len(panels)) as figure:
         FigureCanvasAgg(figure)
@@ -47,7 +45,7 @@ def tradeoff(table: str, panels: Sequence[Panel], for_page: bool = False) -> "Fi
             if for_page and axes.get_xscale() == "linear":
                 axes.locator_params(axis="x", nbins=6)
         _draw_legend(figure, list(joined), for_page)
-        # Where a label is free can only be seen once the axes have their final place.
+        # Free places for labels are known only once the axes have their final place.
         figure.draw_without_rendering()
         for axes, panel in zip(grid, panels, strict=True):
             _place_labels(axes, panel.points, joined, fontsize=9 if for_page else 8)
@@ -55,7 +53,7 @@ def tradeoff(table: str, panels: Sequence[Panel], for_page: bool = False) -> "Fi
 
 
 def score_label(metric: str) -> str:
-    """What an axis with the metric says."""
+    """The label of an axis with the metric."""
     return PERPLEXITIES.get(metric) or f"BLEU on {metric.removesuffix('_bleu')}"
 
 
@@ -69,7 +67,7 @@ def _draw_panel(axes: "Axes", panel: Panel, joined: Mapping[str, bool]) -> None:
         axes.errorbar(
             [point.millions for point in line],
             means,
-            yerr=bars(means, [point.low for point in line], [point.high for point in line]),
+            yerr=bars(means, line),
             markersize=6,
             elinewidth=1.2,
             capsize=3,
@@ -88,7 +86,7 @@ def _draw_panel(axes: "Axes", panel: Panel, joined: Mapping[str, bool]) -> None:
 
 
 def _draw_legend(figure: "Figure", order: Sequence[str], for_page: bool) -> None:
-    """One legend for all panels, above them, where it covers no point."""
+    """One legend for all panels, above them so that it covers no point."""
     handles = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -113,7 +111,7 @@ def _place_labels(
     joined: Mapping[str, bool],
     fontsize: float,
 ) -> None:
-    """Names each point where the name covers no mark, line or earlier name, as near as it goes."""
+    """Names each point, as near as possible without covering a mark, a line or another name."""
     renderer = axes.figure.canvas.get_renderer()
     taken = _occupied(axes, points, joined)
     for label, line in points.items():
@@ -127,7 +125,7 @@ def _place_labels(
                 color=colour,
                 fontsize=fontsize,
             )
-            # Else the layout would move the axes, and with them the places found free.
+            # Otherwise the layout would move the axes, and with them the free places.
             text.set_in_layout(False)
             choices = []
             for step in (1.0, 1.8, 2.6):

@@ -1,4 +1,4 @@
-"""The view model of all reports: what is shown of a table, section by section, in every format."""
+"""The view model of reports and page: what is shown of a table, section by section."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,63 +7,29 @@ from typing import Any
 
 from define.analysis import published
 from define.analysis.claims import Answer
-from define.analysis.compare import (
-    ComparisonRow,
-    by_section,
-    compare,
-    labels,
-    of_table,
-    section_runs,
-    title,
-)
+from define.analysis.compare import SCALES, Section, compare, of_table
 from define.analysis.environment import Environment, corpus_text, distinct, environment
-from define.analysis.evaluations import Evaluation
-from define.analysis.search import SearchTrial
-from define.analysis.significance import Significance
+from define.analysis.extras import Extras
 from define.analysis.speed import Timing, timings
-from define.analysis.steps import StepRecord
-from define.report import details, tables, translations
-from define.report.answers import claim_grid
+from define.report import claims, details, scores, tables
 from define.report.grid import Grid
 from define.runs.records import RunRecord
 from define.runs.schema import TRANSLATED
 
-SCALES = {
-    "paper": "the published recipe",
-    "mini": "the same comparison on real data, minutes for each row on two CPU cores",
-    "smoke": "seconds; shows that everything works, its numbers mean nothing",
-}
-"""Scale -> what it is."""
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What is recorded of a table besides its runs."""
-
-    steps: Sequence[StepRecord] = ()
-    evaluations: Sequence[Evaluation] = ()
-    tests: Sequence[Significance] = ()
-    trials: Sequence[SearchTrial] = ()
-
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
-    """A table at one scale on one corpus; its numbers have columns of their own.
+class SectionView:
+    """A section; None stands for what it does not have.
 
     Attributes:
-        first: a row that stands for the section: its table, scale and corpus.
-        report: the way from the page to the section's own report; None if there is none.
+        report: the address of the section's own report.
         facts: seeds, corpus, device, versions and commits.
-        timings, speed: machine -> the timed rows, and their grid.
-        compared_speed: the grids with times of the paper's too.
+        speed: for each machine: its grid, the timed rows, and whether the paper has times of them.
     """
 
-    title: str
+    section: Section
     anchor: str
     meaning: str
-    first: ComparisonRow
-    rows: Sequence[ComparisonRow]
-    runs: Sequence[RunRecord]
     report: str | None
     facts: Sequence[str]
     results: Grid
@@ -72,10 +38,13 @@ class Section:
     differences: Grid | None
     translations: Mapping[str, Any] | None
     protocols: tuple[Grid, Sequence[str]] | None
-    timings: Mapping[str, Sequence[Timing]]
-    speed: Mapping[str, Grid]
-    compared_speed: Sequence[Grid]
+    speed: Sequence[tuple[Grid, Sequence[Timing], bool]]
     listed: Grid | None
+
+    @property
+    def compared_speed(self) -> list[Grid]:
+        """The grids that have times of the paper's too."""
+        return [grid for grid, _, compared in self.speed if compared]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +64,7 @@ class TableView:
     rule: str
     caveats: Sequence[str]
     contradictions: Sequence[str]
-    sections: Sequence[Section]
+    sections: Sequence[SectionView]
     sizes: Grid | None
     steps: Sequence[tuple[str, Grid, Environment]]
     evaluations: tuple[Grid, Sequence[str]] | None
@@ -129,22 +98,17 @@ def table_view(
     Raises:
         InputError: as `compare`.
     """
-    found = of_table(table, records)
-    sections = []
-    for rows in by_section(compare(table, records, scales)):
-        own = [a for a in answers if (a.table, a.scale, a.data) == (table, *_key(rows))]
-        sections.append(_section(rows, section_runs(rows, found), own, place, reports))
-    shown = [record for section in sections for record in section.runs]
-    names = labels(row for section in sections for row in section.rows)
-    further = extras.evaluations
+    found, sections = of_table(table, records), compare(table, records, scales)
+    names = {row: name for section in sections for row, name in section.labels.items()}
+    commands = [run.provenance["command"] for section in sections for run in section.runs]
     return TableView(
         name=table,
         anchor=anchor(table),
         caption=published.caption(table),
-        rule=tables.paired_rule(table),
+        rule=claims.paired_rule(table),
         caveats=published.caveats([table]),
         contradictions=published.contradictions(table),
-        sections=sections,
+        sections=[_section(section, answers, place, reports) for section in sections],
         sizes=tables.sizes(table, found, extras.steps),
         steps=[
             (
@@ -154,59 +118,49 @@ def table_view(
             )
             for here in details.by_device(extras.steps).values()
         ],
-        evaluations=(details.evaluations(further, records), details.evaluation_settings(further))
-        if further
+        evaluations=details.evaluations(extras.evaluations, records)
+        if extras.evaluations
         else None,
         tests=[
             (
-                translations.significance(test, found, names),
+                scores.significance(test, found, names),
                 [f"{TRANSLATED[m]}: `{text}`" for m, text in test.signatures.items()],
             )
             for test in extras.tests
         ],
         search=details.search(extras.trials, names) if extras.trials else None,
-        commands=list(dict.fromkeys(record.provenance["command"] for record in shown)),
+        commands=list(dict.fromkeys(commands)),
     )
-
-
-def _key(rows: Sequence[ComparisonRow]) -> tuple[str, str]:
-    return rows[0].scale, rows[0].data
 
 
 def _section(
-    rows: Sequence[ComparisonRow],
-    runs: Sequence[RunRecord],
-    answers: Sequence[Answer],
-    place: Path | None,
-    reports: Sequence[Path],
-) -> Section:
-    first, timed = rows[0], timings(rows, runs)
+    section: Section, answers: Sequence[Answer], place: Path | None, reports: Sequence[Path]
+) -> SectionView:
+    table, scale, data = section.key
     readmes = (
         folder / inside / "README.md"
         for folder in reports
-        for inside in (Path(f"table_{first.table}", *_key(rows)), Path(f"table_{first.table}"))
+        for inside in (Path(f"table_{table}", scale, data), Path(f"table_{table}"))
     )
-    readme = next(filter(Path.is_file, readmes), None) if runs else None
-    speed = {machine: details.speed(first.table, machine, t) for machine, t in timed.items()}
-    return Section(
-        title=title(first),
-        anchor=anchor(first.table, *_key(rows)),
-        meaning=SCALES.get(first.scale, "a scale of its own"),
-        first=first,
-        rows=rows,
-        runs=runs,
+    readme = next(filter(Path.is_file, readmes), None) if section.runs else None
+    own = [a for a in answers if (a.table, a.scale, a.data) == section.key]
+    return SectionView(
+        section=section,
+        anchor=anchor(*section.key),
+        meaning=SCALES.get(scale, "a scale of its own"),
         report=tables.link(readme, place) if readme else None,
-        facts=_facts(runs) if runs else [],
-        results=tables.results(rows),
-        parameters=tables.parameters(rows),
-        claims=claim_grid(answers) if answers else None,
-        differences=tables.paired(rows, runs),
-        translations=translations.translations(rows, runs),
-        protocols=details.protocols(rows, runs),
-        timings=timed,
-        speed=speed,
-        compared_speed=[speed[m] for m, t in timed.items() if any(row.published_ms for row in t)],
-        listed=tables.runs(rows, runs, place),
+        facts=_facts(section.runs) if section.runs else [],
+        results=tables.results(section),
+        parameters=tables.parameters(section),
+        claims=claims.claim_grid(own) if own else None,
+        differences=claims.paired(section),
+        translations=scores.translations(section),
+        protocols=scores.protocols(section),
+        speed=[
+            (details.speed(table, machine, rows), rows, any(row.published_ms for row in rows))
+            for machine, rows in timings(section).items()
+        ],
+        listed=tables.runs(section, place),
     )
 
 

@@ -68,19 +68,9 @@ def test_slugs_and_labels_are_unique_and_parts_sum_up(name):
             assert abs(parts - row.parameters["total"]) <= 15_000
 
 
-def test_row_of_table_1b_is_the_run_of_table_1a():
-    shared = [row for row in published.table("1b") if row.same_run]
-    assert [(row.row, row.same_run) for row in shared] == [("lstm_define", ("1a", "lstm_r5"))]
-    (twin,) = [row for row in published.table("1a") if row.row == "lstm_r5"]
-    assert twin.parameters["total"] == shared[0].parameters["total"]
-    assert twin.metrics["test_ppl"] == shared[0].metrics["test_ppl"]
-
-
 def test_table_3_compares_bleu_and_the_others_perplexity():
-    assert {name: published.metric(name) for name in published.names()} == {
-        name: "bleu" if name == "3" else "ppl" for name in published.names()
-    }
     for name in published.names():
+        assert published.metric(name) == ("bleu" if name == "3" else "ppl")
         ends = {m.rpartition("_")[2] for row in published.table(name) for m in row.metrics}
         assert ends == {published.metric(name)}
 
@@ -90,12 +80,6 @@ def test_our_run_of_the_authors_row_is_not_called_theirs():
     assert labels["transformer"] == "Transformer"
     others = {row.row: row.label for row in published.table("3") if row.row != "transformer"}
     assert {row: label for row, label in labels.items() if row != "transformer"} == others
-
-
-def test_a_caller_cannot_change_the_cached_numbers():
-    published.table("1c")[0].metrics["test_ppl"] = 1.0
-    published.table("1c").clear()
-    assert published.table("1c")[0].metrics["test_ppl"] == 58.8
 
 
 def test_unknown_table_is_refused_with_the_known_ones():
@@ -127,3 +111,7 @@ def test_rows_are_cited_or_have_a_config_and_baselines_are_rows(name):
     assert not configs & {slug for slug, row in rows.items() if row.cited}
     for row in rows.values():
         assert row.baseline is None or not rows[row.baseline].cited
+        if row.same_run:
+            source, slug = row.same_run
+            (twin,) = [other for other in published.table(source) if other.row == slug]
+            assert row.metrics.items() <= twin.metrics.items()

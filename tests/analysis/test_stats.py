@@ -1,10 +1,10 @@
-"""Mean, deviation and t interval against closed forms and published quantiles."""
+"""Intervals, quartiles and ratios against closed forms and published quantiles."""
 
 import math
 
 import pytest
 
-from define.analysis.stats import Statistic, summarise
+from define.analysis.stats import Statistic, quartiles, ratios, summarise
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,21 @@ def test_interval_of_two_values_against_its_closed_form():
         "high": pytest.approx(10.5 + half),
     }
     assert Statistic(10.0, None, 1).interval95 is None
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([7.0], (7, 7, 7)),
+        ([4.0, 1.0, 3.0, 2.0, 5.0], (2, 3, 4)),
+        # Places 0.75, 1.5 and 2.25 of the sorted values, counted from 0.
+        ([1.0, 3.0, 5.0, 9.0], (2.5, 4.0, 6.0)),
+    ],
+)
+def test_quartiles(values, expected):
+    assert quartiles(values) == pytest.approx(expected)
+
+
+def test_ratios_are_round_by_round():
+    # The median of the ratios, 2.5, would be 1.25 if the values were sorted.
+    assert ratios([40.0, 20.0, 10.0], [8.0, 8.0, 10.0]) == [5.0, 2.5, 1.0]

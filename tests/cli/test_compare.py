@@ -23,15 +23,13 @@ def command(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_defaults_show_the_tables_with_runs(command, mini_runs, put):
-    put(mini_runs, table="1a", row="lstm_r1", data="wikitext-103")
+def test_defaults_show_the_tables_with_runs_then_the_claims(command, mini_runs, put):
+    put(mini_runs, table="4b", row="define")  # a run that other tables show too
     out = command().out
-    assert "Table 1a, scale mini, data wikitext-103" in out
-    assert "Table 1c, scale mini, data ptb" in out and "Table 2" not in out
-    # What the runs say to the claims comes last: all in one table, then the differences.
-    assert (
-        out.index("\nR5 ") < out.index("\nThe paper's claims") < out.index("\nIs the reduce step")
-    )
+    shown = [name for name in ("1a", "1c", "4a", "4b", "6a", "6b") if f"\nTable {name}, " in out]
+    assert out.startswith("Table 1c, scale mini, data ptb") and shown == ["1c", "4b", "6a", "6b"]
+    # All answers come in one table, then the differences.
+    assert out.index("\nMER ") < out.index("\nThe paper's claims") < out.index("\nIs the reduce")
     (line,) = [line for line in out.splitlines() if "AWD-LSTM + DeFINE less AWD-LSTM" in line]
     assert line.split()[-6:] == ["-3.00", "[-7.30,", "+1.30]", "3", "-4.60", "undecided"]
 
@@ -43,15 +41,9 @@ def test_a_table_asked_for_has_no_claims_below_unless_they_are_asked_for(command
     assert "HGT" not in out and "HGT" in command("--claims").out
 
 
-@pytest.mark.parametrize("output_format", ["markdown", "latex", "html"])
-def test_texts_end_with_the_claims_and_data_has_them_if_asked(command, mini_runs, output_format):
-    text = command("--format", output_format).out
-    (claim,) = [line for line in text.splitlines() if "Does the mixer help?" in line]
-    assert text.index("awd") < text.index(claim) and "not run" in claim
-    assert {row["row"] for row in json.loads(command("--json").out)} >= {
-        "awd_lstm",
-        "awd_lstm_wide",
-    }
+def test_data_has_the_rows_or_the_answers(command, mini_runs):
+    rows = json.loads(command("--json").out)
+    assert {row["row"] for row in rows} >= {"awd_lstm", "awd_lstm_wide"}
     entries = json.loads(command("--claims", "--json").out)
     assert entries[2]["claim"] == "define_beats_plain" and entries[2]["pairs"][0]["mean"] == -3.0
     assert command("--claims", "--format", "csv").out.startswith("claim,question,table,scale")
@@ -69,40 +61,25 @@ def test_the_margin_is_in_percent(command, put, tmp_path):
     command("--table", "6b", "--margin", "2", "--report", "out")
     text = (tmp_path / "out" / "README.md").read_text()
     assert "`define compare --table 6b --margin 2 --report out`" in text
-    assert (
-        "MER matches without reduce if the interval ends less than 2.00 to the worse, 2 %" in text
-    )
-
-
-def test_a_table_that_shows_another_tables_run_has_runs(command, put, tmp_path):
-    put(tmp_path / "runs", table="4b", row="define")
-    out = command().out
-    assert "Table 4b, " in out and "Table 6a, " in out and "Table 6b, " in out
-    assert "Table 4a, " not in out and "Table 1a, " not in out
+    expected = "MER matches without reduce if the interval ends less than 2.00 to the worse, 2 %"
+    assert expected in text
 
 
 def test_without_runs_the_default_is_table_1c(command):
-    captured = command()
-    assert "Table 1c, scale paper, data ptb" in captured.out
-    assert "Cited by the paper, not run here" in captured.out
+    out = command().out
+    assert "Table 1c, scale paper, data ptb" in out
+    assert "Cited by the paper, not run here" in out
 
 
-def test_json_is_all_that_standard_output_holds(command, mini_runs, tmp_path):
-    captured = command("--table", "1c", "--json", "--plot", "curves.svg", "--report", "report")
-    rows = json.loads(captured.out)
-    assert [row["row"] for row in rows][::5] == ["awd_lstm", "awd_lstm_define"]
-    assert captured.err == "wrote curves.svg\nwrote report/README.md\n"
-    assert (tmp_path / "curves.svg").stat().st_size > 10_000
-    assert (tmp_path / "report" / "README.md").is_file()
-
-
-def test_perplexity_by_parameters_goes_to_a_file(command, put, tmp_path):
-    put(tmp_path / "runs", table="1a", row="lstm_r2", data="wikitext-2")
-    captured = command("--table", "1a", "--plot-params", "size.png", "--report", "report")
-    assert captured.err == "wrote size.png\nwrote report/README.md\n"
-    assert (tmp_path / "size.png").read_bytes() == (
-        tmp_path / "report" / "params_ppl.png"
-    ).read_bytes()
+def test_plots_and_reports_are_files_and_standard_output_holds_json_alone(command, put, tmp_path):
+    for seed in (1, 2):
+        put(tmp_path / "runs", table="1a", row="lstm_r2", data="wikitext-2", seed=seed)
+    files = ("--plot", "curves.png", "--plot-params", "size.png", "--report", "report")
+    captured = command("--table", "1a", "--json", *files)
+    assert json.loads(captured.out)[1]["seeds"] == [1, 2]
+    assert captured.err == "wrote curves.png\nwrote size.png\nwrote report/README.md\n"
+    for file, in_report in (("curves.png", "valid_ppl.png"), ("size.png", "params_ppl.png")):
+        assert (tmp_path / file).read_bytes() == (tmp_path / "report" / in_report).read_bytes()
 
 
 def test_tables_repeat_and_scales_filter(command, mini_runs, put):
@@ -135,12 +112,16 @@ def test_runs_and_data_choose_the_records(command, put, tmp_path):
         ("json", "[\n"),
     ],
 )
-def test_output_goes_to_a_file(command, mini_runs, tmp_path, output_format, beginning):
+def test_every_format_goes_to_the_screen_or_a_file(
+    command, mini_runs, tmp_path, output_format, beginning
+):
     captured = command("--format", output_format, "--output", "deep/file.txt")
     assert captured.out == "" and captured.err == "wrote deep/file.txt\n"
     text = (tmp_path / "deep" / "file.txt").read_text()
-    assert text.startswith(beginning)
+    assert text.startswith(beginning) and text.endswith("\n")
     assert text == command("--format", output_format).out
+    if output_format not in ("csv", "json"):
+        assert text.index("awd") < text.index("Does the mixer help?")
 
 
 @pytest.mark.parametrize(
@@ -151,12 +132,21 @@ def test_output_goes_to_a_file(command, mini_runs, tmp_path, output_format, begi
         (["--runs", "nowhere"], "'nowhere' is not a folder"),
         (["--claims", "--table", "1b"], "no claim rests on table 1b; take one of 1a, 1c, 2, 3"),
         (["--claims", "--margin", "100"], "--margin 100 is no percentage from 0 to below 100"),
-        (["--plot", "a.png"], "no validated run"),
-        (["--plot-params", "a.png"], "no series of sizes to plot; tables with one: 1a, 2"),
+        (["--margin", "nan"], "--margin nan is no percentage from 0 to below 100"),
+        (["--plot", "a.png"], "'1c' has no validated run to plot"),
+        (["--plot-params", "a.png"], "'1c' has no series of sizes to plot; tables with one: 1a, 2"),
         (["--table", "2", "--plot-params", "a.png"], "'2' has no finished run to plot"),
         (["--table", "1a", "--table", "1c", "--report", "a"], "take one table, not 1a, 1c"),
+        (["--report", "a", "--search", "nowhere"], "--search nowhere is not a folder"),
     ],
 )
-def test_bad_input_is_refused(command, words, sentence):
+def test_bad_input_is_refused(command, tmp_path, words, sentence):
     with pytest.raises(InputError, match=sentence):
         command(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_suffix_is_refused(command, mini_runs, tmp_path):
+    with pytest.raises(InputError, match=r"'plot.pdf' is no plot file; .* .png or .svg"):
+        command("--plot", "plot.pdf")
+    assert not (tmp_path / "plot.pdf").exists()

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from define.analysis import significance
 from define.cli.main import main
 from define.evaluation import bleu
 from define.files import sha256
+from define.runs import significance
 from define.runs.schema import TRANSLATED
 
 FULL = [

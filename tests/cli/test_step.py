@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from define.analysis.steps import read
 from define.cli import step as module
 from define.cli.main import main
+from define.runs.steps import read
 
 SMALL = ["experiment=table_1a/lstm_r2", "scale=smoke", "threads=1", "--streams", "2"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from define.analysis import evaluations
 from define.cli.main import main
 from define.evaluation import checkpoints
+from define.runs import evaluations
 
 
 def best(folder) -> str:

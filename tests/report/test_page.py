@@ -74,13 +74,9 @@ def test_every_table_of_the_paper_is_there_with_its_state(tags):
     overview = tags.inside("overview")
     assert "Table 1a LSTM language model, WikiText-103 mini wikitext-2 4 of 5 12 of 13" in overview
     assert "Table 1a LSTM language model, WikiText-103 smoke python_docs 1 of 5 1" in overview
-    assert (
-        "Table 4a The transformation, LSTM on WikiText-103 (N 7, n 384, k 1024, m 384) not run"
-        in (overview)
-    )
-    assert "Smoke: seconds; shows that everything works, its numbers mean nothing." in (
-        tags.inside("table-1a-smoke-python_docs")
-    )
+    assert "(N 7, n 384, k 1024, m 384) not run" in overview
+    smoke = tags.inside("table-1a-smoke-python_docs")
+    assert "Smoke: seconds; shows that everything works, its numbers mean nothing." in smoke
 
 
 def test_a_section_has_the_papers_numbers_and_ours(tags):
@@ -213,13 +209,6 @@ def test_a_page_without_runs_and_one_with_bad_records(tmp_path):
     with pytest.raises(InputError, match="field 'schema' is missing"):
         page.write_page([tmp_path / "runs"], tmp_path / "a" / "report.html")
     assert not (tmp_path / "a").exists()
-
-
-def test_a_journal_without_losses_is_refused(tmp_path, put):
-    path = put(tmp_path).with_name("journal.jsonl")
-    path.write_text('{"event": "trained", "updates": 5}\n')
-    with pytest.raises(InputError, match=r"journal.jsonl: the event 'trained' at update 5 has no"):
-        page.page([tmp_path], tmp_path)
 
 
 def test_the_command_writes_the_page_or_says_why_not(tmp_path, put, capsys, monkeypatch):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from define.analysis import steps
+from define.analysis import extras
 from define.errors import InputError
 from define.files import hold, write_json
 from define.runs import records
@@ -146,10 +146,10 @@ def test_superseded_results_count_only_where_their_folder_is_named(tmp_path, put
     put(tmp_path / "one_rate" / "table_1c" / "search" / "trial_1", row="awd_lstm_define")
     write_json(tmp_path / "one_rate" / "table_1a" / "steps" / "lstm_r2.json", make_step())
     assert [record.metrics["test_ppl"] for record in records.find([tmp_path])] == [99.0]
-    assert steps.find([tmp_path]) == {} and records.find_trials([tmp_path]) == []
+    assert extras.find([tmp_path]) == {} and records.find_trials([tmp_path]) == []
     for named in (tmp_path / "one_rate", tmp_path / "one_rate" / "table_1c"):
         assert [record.metrics["test_ppl"] for record in records.find([named])] == [111.0]
-    assert list(steps.find([tmp_path / "one_rate"])) == ["1a"]
+    assert list(extras.find([tmp_path / "one_rate"])) == ["1a"]
 
 
 def test_runs_on_two_corpora_are_no_duplicates(tmp_path, put):

@@ -1,39 +1,15 @@
-"""Records of `define bench`: the arithmetic, what is refused, and the page."""
+"""Records of `define bench` as tables and as a page."""
 
 import json
 
 import pytest
 
-from define.analysis import benchmarks
 from define.errors import InputError
 from define.report import performance
 
 
-@pytest.fixture
-def record(bench_record) -> dict:
-    return bench_record
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([7.0], (7, 7, 7)),
-        ([4.0, 1.0, 3.0, 2.0, 5.0], (2, 3, 4)),
-        # Places 0.75, 1.5 and 2.25 of the sorted values, counted from 0.
-        ([1.0, 3.0, 5.0, 9.0], (2.5, 4.0, 6.0)),
-    ],
-)
-def test_quartiles(values, expected):
-    assert benchmarks.quartiles(values) == pytest.approx(expected)
-
-
-def test_ratios_are_round_by_round():
-    # The median of the ratios, 2.5, would be 1.25 if the values were sorted.
-    assert benchmarks.ratios([40.0, 20.0, 10.0], [8.0, 8.0, 10.0]) == [5.0, 2.5, 1.0]
-
-
-def test_a_table_shows_medians_ratios_and_spread(record):
-    grid, _ = performance.grids(record)
+def test_a_table_shows_medians_ratios_and_spread(bench_record):
+    grid, _ = performance.grids(bench_record)
     assert grid.texts() == [
         ["base", "20.00", "15.00 to 25.00", "1.000", "-", "2,000"],
         # Ratios 2, 2.5 and 3; 40 tokens in 50 ms.
@@ -41,20 +17,21 @@ def test_a_table_shows_medians_ratios_and_spread(record):
     ]
 
 
-def test_rows_of_the_papers_size_have_its_times(record):
-    group = record["groups"][0] | {"table": "1a", "tokens": {}}
+def test_rows_of_the_papers_size_have_its_times(bench_record):
+    group = bench_record["groups"][0] | {"table": "1a", "tokens": {}}
     group["values"] = {"lstm_r1": [4.0], "lstm_r2": [2.0]}
     for scale, last in (("paper", ["1150", "297"]), ("mini", ["-", "0.500 to 0.500"])):
-        record["groups"] = [group | {"scale": scale}]
-        rows = performance.grids(record)[0].texts()
+        bench_record["groups"] = [group | {"scale": scale}]
+        rows = performance.grids(bench_record)[0].texts()
         assert [row[0] for row in rows] == ["R1", "R2"] and [row[-1] for row in rows] == last
 
 
-def test_the_page_is_made_again_from_the_records_alone(tmp_path, record):
+def test_the_page_is_made_again_from_the_records_alone(tmp_path, bench_record):
     with pytest.raises(InputError, match="there is no record in .*; write one with `define bench"):
         performance.write_page(tmp_path)
-    (tmp_path / "before.json").write_text(json.dumps(record))
-    (tmp_path / "after.json").write_text(json.dumps(record | {"busy": "The machine was busy."}))
+    busy = bench_record | {"busy": "The machine was busy."}
+    (tmp_path / "before.json").write_text(json.dumps(bench_record))
+    (tmp_path / "after.json").write_text(json.dumps(busy))
     (tmp_path / "notes.md").write_text("Kept: a remedy.\n")
     performance.write_page(tmp_path)
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
