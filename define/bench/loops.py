@@ -8,9 +8,8 @@ import torch
 from fairseq import utils
 from torch import nn
 
-from define.bench.harness import Updates
+from define.bench.harness import Updates, observed_by
 from define.core.state import detach
-from define.tasks.observer import Observed, Observer
 from define.train.observer import RunObserver
 from define.train.timing import Measure, timed
 from define.train.tracking import Tracker
@@ -65,11 +64,8 @@ def train_loop(updates: Updates, block: int, stopwatch: Stopwatch) -> Measure:
         stopwatch.times.clear()
         trainer.cfg.optimization.max_update = trainer.get_num_updates() + block
         batches = trainer.get_train_iterator(epoch=1, load_dataset=False)
-        Observed.observer = stopwatch
-        try:
+        with observed_by(stopwatch):
             fairseq_cli.train.train(trainer.cfg, trainer, trainer.task, batches)
-        finally:
-            Observed.observer = Observer()
         return list(stopwatch.times)
 
     return measure

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from typing import Any
+from functools import partial
 
 from define.errors import InputError
 from define.files import write_json
@@ -16,12 +16,11 @@ PARTS = {
     "softmax": "our adaptive softmax against torch's: time and memory",
     "loop": "the loop of `define train` against a bare one",
     "translation": "our Transformer against fairseq's: training and beam search",
-    "memory": "the peak memory of every mini run",
 }
 DESCRIPTION = """\
-Measures the parts named, or all of them, each case in turn with the others (A B A B), and prints
-medians and ratios with their quartiles. --output writes every raw value with commit, versions,
-processor, threads, allocator and load average. Rows are trained on generated text.
+Measures the named parts, or all of them. The cases of a part take turns (A B A B). Prints medians
+and ratios with their quartiles; --output writes every raw value with commit, versions, processor,
+threads, allocator and load average. Rows are trained on generated text.
 
 """ + "\n".join(f"  {part:<13}{what}" for part, what in PARTS.items())
 EPILOG = """\
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for part in args.parts:
         if part not in PARTS:
-            raise InputError(f"part {part!r} is unknown; take some of {', '.join(PARTS)}")
+            raise InputError(f"part {part!r} is unknown; use some of {', '.join(PARTS)}")
     for name in ("rounds", "streams", "threads"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -80,17 +79,12 @@ def run(args: argparse.Namespace) -> int:
     from define.bench import harness
     from define.bench.parts import PARTS as measured
 
-    def save(record: dict[str, Any]) -> None:
-        if args.output:
-            write_json(args.output, record)
-
     names = ("quick", "rounds", "scale", "streams", "threads", "clock")
-    options = {name: getattr(args, name) for name in names}
+    bench = harness.Bench(**{name: getattr(args, name) for name in names}, quiet=args.json)
     parts = {name: measured[name] for name in args.parts or PARTS}
-    record = harness.run(parts, harness.Bench(**options, quiet=args.json), save)
+    record = harness.run(parts, bench, partial(write_json, args.output) if args.output else None)
     if args.json:
-        json.dump(record, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print(json.dumps(record, indent=2))
     else:
         print_terminal(grids(record), sys.stdout)
     return 0
