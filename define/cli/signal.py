@@ -4,7 +4,6 @@ from typing import Any
 
 from define.analysis import published
 from define.analysis.compare import label as row_label
-from define.errors import InputError
 from define.report.grid import Cell, Grid, num, text
 
 NOTES = (
@@ -27,7 +26,7 @@ def of_tables(tables: dict[str, Rows], scale: str) -> dict[str, Rows]:
     Args:
         tables: table -> its rows as `define.cli.params.count` has them.
     Raises:
-        InputError: a config that training would refuse, or a table without models.
+        InputError: a config that training would refuse.
     """
     from define.train.counting import experiments
 
@@ -41,8 +40,6 @@ def of_tables(tables: dict[str, Rows], scale: str) -> dict[str, Rows]:
                 signal = _of_config(words, measured)["signal"]
                 kept = row if scale == "paper" else {key: row[key] for key in IDENTITY}
                 found[table].append({**kept, "scale": scale, "signal": signal})
-        if not found[table]:
-            raise InputError(f"no model of table {table} can be built; choose another table")
     return found
 
 

@@ -245,7 +245,6 @@ def test_signal_of_one_config(measured, capsys):
         (["--signal", "--scale", "mini", "seed=2"], "seed=2 picks one config"),
         (["--table", "7"], "table '7'"),
         (["--signal", "--table", "7"], "table '7'"),
-        (["--signal", "--table", "5"], "no model of table 5 can be built"),
         (["--signal", "sed=2"], "sed is unknown"),
         (["--signal", "model.unit=mine"], "unit = 'mine' is unknown; take one of released, text"),
     ],
