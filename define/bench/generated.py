@@ -208,3 +208,9 @@ def sentences(
     tokens = zipf.draw(generator, len(words) - words.nspecial, sizes.sum()) + words.nspecial - 1
     tokens[sizes.cumsum() - 1] = words.eos()
     return torch.from_numpy(tokens).split(sizes.tolist())
+
+
+def zipf_tokens(types: int, *shape: int) -> torch.Tensor:
+    """Tokens of that shape; a type's id is its rank."""
+    ranks = zipf.draw(np.random.default_rng(1), types, int(np.prod(shape)))
+    return torch.from_numpy(ranks - 1).view(shape)

@@ -15,11 +15,10 @@ from fairseq.data.iterators import GroupedIterator
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import nn
 
 from define import plugin
 from define.bench.generated import Generated, at_most, meta
-from define.data.text import zipf
 from define.errors import InputError
 from define.runs import provenance
 from define.runs.benchmarks import SCHEMA
@@ -32,7 +31,6 @@ from define.train.trainer import Trainer
 STREAMS, LENGTH, TYPES = 60, 70, 33_278
 """Size of a batch of text, and types as WikiText-2 has them."""
 QUICK_STREAMS, QUICK_TOKENS = 2, 256
-SEED = 1
 BUSY = 0.5
 """CPU cores that other processes may use before a machine counts as busy."""
 
@@ -170,12 +168,6 @@ class Bench:
 
     def updates(self, config: DictConfig, number: int, **options) -> Updates:
         return Updates(config, self.data(config, number), self.clock, **options)
-
-
-def zipf_tokens(types: int, *shape: int) -> Tensor:
-    """Tokens of that shape; a type's id is its rank."""
-    ranks = zipf.draw(np.random.default_rng(SEED), types, math.prod(shape))
-    return torch.from_numpy(ranks - 1).view(shape)
 
 
 def used_cores(seconds: float = 1.0) -> float:

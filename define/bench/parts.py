@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fairseq_cli.train
 import torch
 from fairseq import utils
 from fairseq.dataclass.configs import GenerationConfig
@@ -16,25 +17,20 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from define.analysis import published
-from define.bench.harness import (
-    LENGTH,
-    STREAMS,
-    TYPES,
-    Bench,
-    Part,
-    Updates,
-    zipf_tokens,
-)
-from define.bench.loops import Stopwatch, bare_loop, train_loop
+from define.bench.generated import zipf_tokens
+from define.bench.harness import LENGTH, STREAMS, TYPES, Bench, Part, Updates, observed_by
 from define.core.embedding import DefineEmbedding
 from define.core.inputs import InputOutputConfig, build_input
 from define.core.outputs import build_output
 from define.core.registry import config_from
+from define.core.state import detach
 from define.core.unit import DefineUnit, UnitConfig
 from define.models.transformer import DefineTransformerConfig
 from define.train.compose import compose
 from define.train.counting import own_experiments
-from define.train.timing import device_clock, in_child, peak_memory_mib
+from define.train.observer import RunObserver
+from define.train.timing import Measure, device_clock, in_child, peak_memory_mib
+from define.train.tracking import Tracker
 
 UNITS = ((256, 1024, 256, 3), (384, 1024, 384, 7), (512, 1024, 512, 11), (384, 4096, 384, 3))
 """(n, k, m, N) of the units that are timed; g_max is `MAX_GROUPS`."""
@@ -128,25 +124,19 @@ def steps(bench: Bench) -> Iterator[dict[str, Any]]:
     scales = (bench.scale,) if bench.scale else ("mini",) if bench.quick else ("mini", "paper")
     for scale in scales:
         for table in TABLES:
-            experiments = rows_of(table)
-            first, *others = experiments
+            own = own_experiments(table)
+            first, *others = [row.row for row in published.table(table) if row.row in own]
             # All models of a table at the paper's size would need too much memory at once.
             sets = [[first, row] for row in others] if scale == "paper" else [[first, *others]]
             for rows in sets:
                 cases = {}
                 for row in rows:
-                    config = bench.config(experiments[row], scale)
+                    config = bench.config(own[row], scale)
                     cases[row] = bench.updates(config, bench.turns(7) + 1)
                 batch = config.dataset.batch_size
                 size = f"{batch} streams" if batch else f"{config.dataset.max_tokens} tokens"
                 title = f"Table {table}, scale {scale}, {size}"
                 yield bench.group(title, cases, 7, table=table, scale=scale)
-
-
-def rows_of(table: str) -> dict[str, str]:
-    """Row -> experiment of the paper's rows that have a config of their own, in its order."""
-    own = own_experiments(table)
-    return {row.row: own[row.row] for row in published.table(table) if row.row in own}
 
 
 def softmax(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -193,10 +183,8 @@ def softmax_memory(name: str, types: int, positions: int, threads: int) -> float
 
 def loop(bench: Bench) -> Iterator[dict[str, Any]]:
     """The loop of `define train` against a bare one, with the same model and optimizer."""
-    block, rows = (
-        5 if bench.quick else 20,
-        ("table_1a/lstm_r3", "table_1c/awd_lstm", "table_2/txl_64"),
-    )
+    rows = ("table_1a/lstm_r3", "table_1c/awd_lstm", "table_2/txl_64")
+    block = 5 if bench.quick else 20
     clock = device_clock(bench.device == "cuda", bench.clock)
     for title, bf16, config in in_precisions(bench, rows, "mini"):
         with tempfile.TemporaryDirectory() as folder:
@@ -209,6 +197,61 @@ def loop(bench: Bench) -> Iterator[dict[str, Any]]:
                 "define train": train_loop(ours, block, Stopwatch(Path(folder), clock)),
             }
             yield bench.group(title, cases, rounds=5)
+
+
+def bare_loop(updates: Updates, block: int, bf16: bool, clock: Callable[[], float]) -> Measure:
+    """Measures ms per update, over a block of updates, by the fewest calls that train the same."""
+    trainer, state = updates.trainer, None
+    model, optimizer = trainer.model.train(), trainer.optimizer.optimizer
+    device = next(model.parameters()).device.type
+
+    def measure() -> list[float]:
+        nonlocal state
+        started = clock()
+        for _ in range(block):
+            (batch,) = next(updates.groups)
+            batch = utils.move_to_cuda(batch) if trainer.cuda else batch
+            with torch.autocast(device, torch.bfloat16, enabled=bf16):
+                loss, scored, _, state = trainer.criterion.with_state(model, batch, state)
+            state = detach(state)
+            optimizer.zero_grad()
+            (loss / scored).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), trainer.cfg.optimization.clip_norm or 1e9)
+            optimizer.step()
+        return [1000 * (clock() - started) / block]
+
+    return measure
+
+
+class Stopwatch(RunObserver):
+    """The observer of `define train`, which notes when an epoch starts and its last update ends."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float]):
+        speed = {"seconds": 0.0, "ms_per_update": 0.0, "tokens_per_second": 0.0}
+        super().__init__(folder / "record.json", {"speed": speed}, 0, 100, Tracker(), quiet=True)
+        self.clock = clock
+
+    def begin(self) -> None:
+        super().begin()
+        self.started = self.clock()
+
+    def updated(self, *update) -> None:
+        super().updated(*update)
+        self.finished = self.clock()
+
+
+def train_loop(updates: Updates, block: int, watch: Stopwatch) -> Measure:
+    """Measures ms per update of fairseq's own `train`, with the observer of `define train`."""
+    trainer = updates.trainer
+
+    def measure() -> list[float]:
+        trainer.cfg.optimization.max_update = trainer.get_num_updates() + block
+        batches = trainer.get_train_iterator(epoch=1, load_dataset=False)
+        with observed_by(watch):
+            fairseq_cli.train.train(trainer.cfg, trainer, trainer.task, batches)
+        return [1000 * (watch.finished - watch.started) / block]
+
+    return measure
 
 
 def translation(bench: Bench) -> Iterator[dict[str, Any]]:

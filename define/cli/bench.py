@@ -41,24 +41,21 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="a part (default: all)")
+    for option, value, text in (
+        ("--rounds", int, "rounds, instead of the part's own number"),
+        ("--scale", str, "scale of the rows: paper, mini or smoke (default: the part's)"),
+        ("--streams", int, "the most streams per batch"),
+        ("--threads", int, "threads of every process (default: 1)"),
+        ("--output", str, "file to write the record to, as JSON"),
+        ("--report", str, "folder: measure nothing, and write README.md from its records"),
+    ):
+        default = 1 if option == "--threads" else None
+        metavar = "N" if value is int else "NAME"
+        parser.add_argument(option, type=value, default=default, metavar=metavar, help=text)
     parser.add_argument("--quick", action="store_true", help="few rounds and cases, small batches")
-    parser.add_argument("--rounds", type=int, metavar="N", help="in place of a part's own number")
-    parser.add_argument(
-        "--scale", metavar="NAME", help="of the rows: paper, mini or smoke (default: the part's)"
-    )
-    parser.add_argument("--streams", type=int, metavar="B", help="at most so many streams")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
-    parser.add_argument(
-        "--clock",
-        choices=("wall", "cpu"),
-        default="wall",
-        help="cpu: of this process, for a busy machine (default: wall)",
-    )
-    parser.add_argument("--output", metavar="FILE", help="write the record there, as JSON")
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
-    parser.add_argument(
-        "--report", metavar="FOLDER", help="measure nothing; write README.md from its records"
-    )
+    clock = "cpu: CPU time of this process, for a busy machine (default: wall)"
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help=clock)
     parser.set_defaults(run=run)
 
 

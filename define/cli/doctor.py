@@ -1,4 +1,7 @@
-"""`define doctor`: checks this machine and the prepared data, and gives a fix for each problem."""
+"""`define doctor`: checks this machine and the prepared data, and gives a fix for each problem.
+
+It is over 300 lines because it is one flat list of independent checks, with the command below it.
+"""
 
 import argparse
 import fcntl

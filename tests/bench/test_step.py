@@ -100,7 +100,7 @@ def test_the_warm_up_is_not_timed(monkeypatch, smoke):
     assert record["ms_per_update"] == [1000.0, 500.0]
 
 
-def test_a_batch_of_a_language_model_is_an_update(monkeypatch, smoke):
+def test_a_batch_of_a_language_model_is_an_update(smoke):
     record = step(smoke("table_1a/lstm_r2", "optimization.update_freq=[3]"), 2, 0, quiet=True)
     assert record["config"]["optimization"]["update_freq"] == [1]
     assert len(record["loss"]) == 2 and record["tokens_per_update"] == 200
@@ -124,8 +124,6 @@ def test_a_loss_that_is_not_finite_is_no_measurement(monkeypatch, smoke):
 
 MAX_TOKENS, UPDATE_FREQ = 64, 3
 """Smoke scale has one batch of 512 tokens a side."""
-
-
 OFF = [f"seed={SEED}", "model.dropout=0", "model.unit_dropout=0"]
 
 
