@@ -189,7 +189,7 @@ def loop(bench: Bench) -> Iterator[dict[str, Any]]:
     for title, bf16, config in in_precisions(bench, rows, "mini"):
         with tempfile.TemporaryDirectory() as folder:
             config.dataset.disable_validation = config.checkpoint.no_save = True
-            config.checkpoint.save_dir = folder  # fairseq makes it all the same
+            config.checkpoint.save_dir = folder  # fairseq creates it regardless
             number = (bench.turns(5) + 1) * block
             bare, ours = (bench.updates(config, number) for _ in range(2))
             cases = {
