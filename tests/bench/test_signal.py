@@ -72,6 +72,8 @@ def test_parts_without_weights_have_no_step(experiment, absent, smoke):
     found = measure(smoke(experiment))
     assert [part for part in PARTS if found["first_step"][part] is None] == absent
     assert [part for part in PARTS if found["largest_step"][part] is None] == absent
+    names = [step["name"] for step in found["largest_step"].values() if step]
+    assert not any("bias" in name for name in names)  # matrices alone
     assert (found["min_group_features"] is None) == ("define" not in experiment)
 
 
