@@ -1,11 +1,12 @@
-"""The harness of `define bench` and `define step`: real updates, cases in turn, and the record."""
+"""The harness of `define bench`, `define step` and `define params --signal`: real updates."""
 
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,33 +15,34 @@ from fairseq.data.iterators import GroupedIterator
 from fairseq.logging import metrics
 from fairseq.tasks import FairseqTask
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import nn
 
 from define import plugin
-from define.bench.generated import MATERIALS, GeneratedPairs, GeneratedText
-from define.data.text import corpora, zipf
+from define.bench.generated import Generated, at_most, meta
 from define.errors import InputError
-from define.runs import paths, provenance
+from define.runs import provenance
 from define.runs.benchmarks import SCHEMA
 from define.runs.environment import allocator
+from define.tasks.observer import Observed, Observer
 from define.train.compose import compose, fairseq_config
-from define.train.observer import scored
 from define.train.timing import Measure, alternate, device_clock, load_average, timed
 from define.train.trainer import Trainer
 
-STREAMS, LENGTH = 60, 70
-"""Of a batch of text."""
-SEED = 1
+STREAMS, LENGTH, TYPES = 60, 70, 33_278
+"""Size of a batch of text, and types as WikiText-2 has them."""
+QUICK_STREAMS, QUICK_TOKENS = 2, 256
 BUSY = 0.5
 """CPU cores that other processes may use before a machine counts as busy."""
+
+Watch = TypeVar("Watch", bound=Observer)
 
 
 class Updates:
     """The first updates of a run, as fairseq's own `train` takes them; a call measures the next.
 
     Args:
-        config: from `define.train.compose.compose`, cut to the size of `material`.
-        material: what the updates read.
+        config: from `define.train.compose.compose`, cut to the size of `data`.
+        data: what the updates read.
         clock: a key of `define.train.timing.CLOCKS`.
         build: makes the model from the task; the config's own by default.
     Attributes:
@@ -51,7 +53,7 @@ class Updates:
     def __init__(
         self,
         config: DictConfig,
-        material: GeneratedText | GeneratedPairs,
+        data: Generated,
         clock: str = "wall",
         build: Callable[[FairseqTask], nn.Module] | None = None,
     ):
@@ -59,52 +61,61 @@ class Updates:
         cfg = OmegaConf.create(fairseq_config(config))
         metrics.reset()
         utils.set_torch_seed(cfg.common.seed)
-        task = material.task(cfg.task)
+        task = data.task(cfg.task)
         model = build(task) if build else task.build_model(cfg.model)
         self.trainer = trainer = Trainer(cfg, task, model, task.build_criterion(cfg.criterion))
-        # Where an update fails, fairseq would save the weights.
+        # When an update fails, fairseq would save the weights.
         trainer.save_checkpoint = lambda *args, **kwargs: None
         batches = trainer.get_train_iterator(epoch=1, load_dataset=False).next_epoch_itr()
         self.groups = GroupedIterator(batches, cfg.optimization.update_freq[0])
         trainer.begin_epoch(1)
         self.losses: list[float] = []
         self.tokens: list[int] = []
-        self._material, self._clock = material, device_clock(trainer.cuda, clock)
+        self._remedy, self._clock = data.remedy, device_clock(trainer.cuda, clock)
 
     def __call__(self) -> list[float]:
-        """Milliseconds of one more update.
+        """Milliseconds of the next update.
 
         Raises:
-            InputError: it fails: out of GPU memory, or a loss that is not finite.
+            InputError: it runs out of GPU memory, or its loss is not finite.
         """
         group = next(self.groups)
         self.tokens.append(sum(batch["ntokens"] for batch in group))
-        number, started = len(self.tokens), self._clock()
+        update, started = f"update {len(self.tokens)}", self._clock()
         try:
             log = self.trainer.train_step(group)
         except (FloatingPointError, OverflowError) as error:
             raise InputError(
-                f"update {number} has diverged ({error}); take a smaller optimization.lr"
+                f"{update} has diverged ({error}); use a smaller optimization.lr"
             ) from error
         elapsed = self._clock() - started
         if log is None:
-            remedy = self._material.remedy
-            raise InputError(f"the updates need more memory than the GPU has; {remedy}")
-        self.losses.append(scored(float(log["nll_loss"]))["nll"])
+            raise InputError(f"the updates need more memory than the GPU has; {self._remedy}")
+        self.losses.append(float(log["nll_loss"]) * math.log(2))  # fairseq logs bits
         if not math.isfinite(self.losses[-1]):
             raise InputError(
-                f"the loss of update {number} is {self.losses[-1]}; take a smaller optimization.lr"
+                f"the loss of {update} is {self.losses[-1]}; use a smaller optimization.lr"
             )
         return [1000 * elapsed]
 
 
+@contextmanager
+def observed_by(observer: Watch) -> Iterator[Watch]:
+    """Tasks report to this observer inside the block."""
+    Observed.observer = observer
+    try:
+        yield observer
+    finally:
+        Observed.observer = Observer()
+
+
 @dataclass(frozen=True)
 class Bench:
-    """The options of `define bench`; None leaves a part its own value.
+    """The options of `define bench`; a part uses its own value where one is None.
 
     Attributes:
         quick: fewer rounds and cases, and small batches.
-        streams: at most so many of a batch.
+        streams: the most streams per batch.
         threads: of every process.
         clock: a key of `define.train.timing.CLOCKS`.
         quiet: no progress bar.
@@ -126,7 +137,7 @@ class Bench:
         return timed(call, device_clock(self.device == "cuda", self.clock))
 
     def turns(self, rounds: int) -> int:
-        """How many rounds a part takes that by itself would take `rounds`."""
+        """The number of rounds of a part whose own number is `rounds`."""
         return self.rounds or (min(2, rounds) if self.quick else rounds)
 
     def group(
@@ -134,8 +145,14 @@ class Bench:
     ) -> dict[str, Any]:
         """A group of the record: cases measured in turn; ratios are to the first of them."""
         values = alternate(cases, self.turns(rounds), warm_up, None if self.quiet else title)
-        plain = {"unit": "ms", "axis": None, "table": None, "scale": None, "tokens": {}}
-        return {"title": title, **plain, **facts, "values": values}
+        tokens = {
+            name: round(np.mean(case.tokens))
+            for name, case in cases.items()
+            if isinstance(case, Updates)
+        }
+        plain = {"unit": "ms", "axis": None, "table": None, "scale": None}
+        tokens = tokens if len(tokens) == len(cases) else {}
+        return {"title": title, **plain, "tokens": tokens, **facts, "values": values}
 
     def config(self, experiment: str, scale: str, *overrides: str) -> DictConfig:
         overrides = f"experiment={experiment}", f"scale={scale}", *overrides
@@ -143,64 +160,44 @@ class Bench:
         config.common.cpu = self.device == "cpu"
         return config
 
-    def material(self, config: DictConfig, updates: int) -> GeneratedText | GeneratedPairs:
-        """What so many updates read: at most `streams`, or one batch of pairs each."""
-        if MATERIALS[config.task._name] is GeneratedText:
-            streams = self.streams or (2 if self.quick else config.dataset.batch_size)
-            return GeneratedText(config, updates, min(streams, config.dataset.batch_size))
-        most = config.dataset.max_tokens
-        return GeneratedPairs(config, updates, min(256, most) if self.quick else most, 1)
+    def data(self, config: DictConfig, updates: int) -> Generated:
+        """What so many updates read: at most `streams`, or a batch of sentence pairs each."""
+        streams = self.streams or (QUICK_STREAMS if self.quick else config.dataset.batch_size)
+        max_tokens = QUICK_TOKENS if self.quick else config.dataset.max_tokens
+        return at_most(config, updates, streams, max_tokens)
 
     def updates(self, config: DictConfig, number: int, **options) -> Updates:
-        return Updates(config, self.material(config, number), self.clock, **options)
+        return Updates(config, self.data(config, number), self.clock, **options)
 
 
-def natural_text() -> tuple[Tensor, dict[str, Any]]:
-    """Tokens (LENGTH, STREAMS) of WikiText-2 if it is prepared, else of Zipf's law; its `meta`."""
-    try:
-        corpus = corpora.load(paths.data() / "wikitext-2")
-    except InputError:
-        types = corpora.get_spec("wikitext-2").types
-        meta = {"name": "zipf", "sha256": {}, "tokens": {}, "types": types}
-        return zipf_tokens(types, LENGTH, STREAMS), meta
-    tokens = corpus.tokens["train"]
-    columns = tokens[: len(tokens) // STREAMS * STREAMS].reshape(STREAMS, -1)[:, :LENGTH]
-    return torch.from_numpy(columns.astype(np.int64)).T.contiguous(), corpus.meta
+def used_cores(seconds: float = 1.0) -> float:
+    """CPU cores in use while this process sleeps; 0 where /proc/stat is missing.
 
-
-def zipf_tokens(types: int, *shape: int) -> Tensor:
-    ranks = zipf.draw(np.random.default_rng(SEED), types, int(np.prod(shape)))
-    return torch.from_numpy(ranks - 1).view(shape)
-
-
-def used_cores(seconds: float = 1.0) -> float | None:
-    """How many CPU cores are at work while this process sleeps; None where Linux does not tell.
-
-    A load average would still hold the work of the minutes before.
+    A load average would still contain the work of the previous minutes.
     """
 
-    def read() -> tuple[int, int]:
-        """Ticks of all cores: in all, and idle (waiting for a disk included)."""
+    def ticks() -> np.ndarray:
+        """Of all cores: in all, and idle or waiting for a disk."""
         with open("/proc/stat", encoding="ascii") as stream:
             ticks = [int(word) for word in stream.readline().split()[1:9]]
-        return sum(ticks), ticks[3] + ticks[4]
+        return np.array([sum(ticks), ticks[3] + ticks[4]])
 
     try:
-        before = read()
+        before = ticks()
         time.sleep(seconds)
-        total, idle = (b - a for a, b in zip(before, read(), strict=True))
+        total, idle = ticks() - before
     except OSError:
-        return None
+        return 0.0
     return os.cpu_count() * (1 - idle / total)
 
 
-def busy(start: float | None, end: float | None) -> str | None:
-    """A sentence if other processes used more than `BUSY` cores, as `used_cores` has them."""
-    if max(start or 0.0, end or 0.0) <= BUSY:
+def busy(start: float, end: float) -> str | None:
+    """A warning if other processes used more than `BUSY` cores at the start or the end."""
+    if max(start, end) <= BUSY:
         return None
     return (
-        f"The machine was busy: other processes used {start or 0:.1f} CPU cores at the start and "
-        f"{end or 0:.1f} at the end (bound {BUSY}). Do not rely on the times."
+        f"The machine was busy: other processes used {start:.1f} CPU cores at the start and "
+        f"{end:.1f} at the end (bound {BUSY}). Do not rely on the times."
     )
 
 
@@ -209,12 +206,12 @@ Part = Callable[[Bench], Iterator[dict[str, Any]]]
 
 
 def run(
-    parts: Mapping[str, Part], bench: Bench, save: Callable[[dict[str, Any]], None]
+    parts: Mapping[str, Part], bench: Bench, save: Callable[[dict[str, Any]], None] | None = None
 ) -> dict[str, Any]:
     """Measures the parts, in order.
 
     Args:
-        save: is given the record so far after every group.
+        save: is called with the record so far after every group.
     Returns:
         the record of `define.runs.benchmarks`.
     Raises:
@@ -229,9 +226,9 @@ def run(
         "cores": os.cpu_count(),
         "allocator": allocator(),
         "load_average": {"start": load, "end": load},
-        "busy": busy(used, None),
+        "busy": busy(used, 0.0),
         "groups": [],
-        "provenance": provenance.collect(natural_text()[1], bench.device == "cpu", bench.threads),
+        "provenance": provenance.collect(meta(TYPES), bench.device == "cpu", bench.threads),
     }
     for name, part in parts.items():
         for group in part(bench):
@@ -239,5 +236,6 @@ def run(
             record["load_average"]["end"] = load_average()
             record["busy"] = busy(used, used_cores())
             record["provenance"]["finished"] = provenance.now()
-            save(record)
+            if save:
+                save(record)
     return record

@@ -2,33 +2,35 @@
 
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+import fairseq_cli.train
 import torch
 from fairseq import utils
 from fairseq.dataclass.configs import GenerationConfig
 from fairseq.models.transformer import TransformerModelBase
 from fairseq.tasks import FairseqTask
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from define.analysis import published
-from define.bench.harness import LENGTH, STREAMS, Bench, Part, Updates, natural_text, zipf_tokens
-from define.bench.loops import Stopwatch, bare_loop, train_loop
+from define.bench.generated import zipf_tokens
+from define.bench.harness import LENGTH, STREAMS, TYPES, Bench, Part, Updates, observed_by
 from define.core.embedding import DefineEmbedding
 from define.core.inputs import InputOutputConfig, build_input
 from define.core.outputs import build_output
 from define.core.registry import config_from
+from define.core.state import detach
 from define.core.unit import DefineUnit, UnitConfig
 from define.models.transformer import DefineTransformerConfig
-from define.tasks.observer import Observed
 from define.train.compose import compose
 from define.train.counting import own_experiments
-from define.train.observer import PeakMemory
-from define.train.timing import device_clock, in_child, peak_memory_mib
+from define.train.observer import RunObserver
+from define.train.timing import Measure, device_clock, in_child, peak_memory_mib
+from define.train.tracking import Tracker
 
 UNITS = ((256, 1024, 256, 3), (384, 1024, 384, 7), (512, 1024, 512, 11), (384, 4096, 384, 3))
 """(n, k, m, N) of the units that are timed; g_max is `MAX_GROUPS`."""
@@ -38,25 +40,35 @@ PRECISIONS = {"fp32": "none", "bf16": "bf16"}
 """What a group's title says -> task.autocast."""
 
 
+def in_precisions(
+    bench: Bench, rows: Sequence[str], scale: str
+) -> Iterator[tuple[str, bool, DictConfig]]:
+    """Title, whether it is bf16, and config of each row (quickly: the first) in each precision."""
+    for experiment in rows[:1] if bench.quick else rows:
+        for name, autocast in PRECISIONS.items():
+            config = bench.config(experiment, bench.scale or scale, f"task.autocast={autocast}")
+            yield f"{experiment}, {name}", name == "bf16", config
+
+
 def unit(bench: Bench) -> Iterator[dict[str, Any]]:
     """The unit, and the input layer around it, against the unit's bare matrix products."""
-    tokens, corpus = natural_text()
-    distinct, tokens = len(tokens.unique()), tokens.to(bench.device)
+    tokens = zipf_tokens(TYPES, LENGTH, STREAMS).to(bench.device)
+    distinct = len(tokens.unique())
     for size in UNITS[:1] if bench.quick else UNITS:
         config = UnitConfig(*size, MAX_GROUPS)
         module = DefineUnit(config).to(bench.device)
-        table = nn.Embedding(corpus["types"], config.n, device=bench.device)
+        table = nn.Embedding(TYPES, config.n, device=bench.device)
         embedding = DefineEmbedding(table, module)
         e_i = torch.randn(distinct, config.n, device=bench.device, requires_grad=True)
-        for name, autocast in PRECISIONS.items():
-            bf16 = autocast == "bf16"
+        for name in PRECISIONS:
+            bf16 = name == "bf16"
             cases = {
-                "floor": products(config, distinct, bf16, bench.device),
-                "unit": both_ways(module, e_i, bf16),
-                "input layer": both_ways(embedding, tokens, bf16),
+                "floor": bench.timed(products(config, distinct, bf16, bench.device)),
+                "unit": bench.timed(both_ways(module, e_i, bf16)),
+                "input layer": bench.timed(both_ways(embedding, tokens, bf16)),
             }
             title = f"(n, k, m, N) = {size}, {distinct:,} distinct tokens, {name}"
-            yield bench.group(title, {key: bench.timed(call) for key, call in cases.items()}, 21)
+            yield bench.group(title, cases, rounds=21)
 
 
 def products(config: UnitConfig, rows: int, bf16: bool, device: str) -> Callable[[], None]:
@@ -95,20 +107,16 @@ def both_ways(module: nn.Module, x: Tensor, bf16: bool = False) -> Callable[[], 
 def share(bench: Bench) -> Iterator[dict[str, Any]]:
     """The unit's part of a training step of R3, R5 and Transformer-XL with DeFINE."""
     rows = ("table_1a/lstm_r3", "table_1a/lstm_r5", "table_2/txl_384_define")
-    for experiment in rows[:1] if bench.quick else rows:
-        for name, autocast in PRECISIONS.items():
-            config = bench.config(experiment, bench.scale or "paper", f"task.autocast={autocast}")
-            updates = bench.updates(config, bench.turns(5) + 1)
-            embedding = updates.trainer.model.core.embedding
-            tokens = zipf_tokens(
-                embedding.num_embeddings, config.task.bptt, config.dataset.batch_size
-            )
-            with torch.no_grad():
-                e_i = embedding.map(tokens.unique().to(bench.device)) * embedding.scale
-            alone = both_ways(embedding.unit, e_i.requires_grad_(), autocast == "bf16")
-            title = f"{experiment}, {config.dataset.batch_size} x {config.task.bptt} tokens, {name}"
-            cases = {"step": updates, "unit": bench.timed(alone)}
-            yield bench.group(title, cases, rounds=5)
+    for title, bf16, config in in_precisions(bench, rows, "paper"):
+        updates = bench.updates(config, bench.turns(5) + 1)
+        embedding = updates.trainer.model.core.embedding
+        streams, bptt = config.dataset.batch_size, config.task.bptt
+        tokens = zipf_tokens(embedding.num_embeddings, bptt, streams)
+        with torch.no_grad():
+            e_i = embedding.map(tokens.unique().to(bench.device)) * embedding.scale
+        alone = both_ways(embedding.unit, e_i.requires_grad_(), bf16)
+        cases = {"step": updates, "unit": bench.timed(alone)}
+        yield bench.group(f"{title}, {streams} x {bptt} tokens", cases, rounds=5)
 
 
 def steps(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -116,44 +124,30 @@ def steps(bench: Bench) -> Iterator[dict[str, Any]]:
     scales = (bench.scale,) if bench.scale else ("mini",) if bench.quick else ("mini", "paper")
     for scale in scales:
         for table in TABLES:
-            experiments = rows_of(table)
-            first, *others = experiments
-            # All models of a table at the paper's size would need more memory than most have.
+            own = own_experiments(table)
+            first, *others = [row.row for row in published.table(table) if row.row in own]
+            # All models of a table at the paper's size would need too much memory at once.
             sets = [[first, row] for row in others] if scale == "paper" else [[first, *others]]
             for rows in sets:
                 cases = {}
                 for row in rows:
-                    config = bench.config(experiments[row], scale)
+                    config = bench.config(own[row], scale)
                     cases[row] = bench.updates(config, bench.turns(7) + 1)
                 batch = config.dataset.batch_size
                 size = f"{batch} streams" if batch else f"{config.dataset.max_tokens} tokens"
                 title = f"Table {table}, scale {scale}, {size}"
-                group = bench.group(title, cases, 7, table=table, scale=scale)
-                yield with_tokens(group, cases)
-
-
-def with_tokens(group: dict[str, Any], cases: Mapping[str, Updates]) -> dict[str, Any]:
-    """The group, and how many tokens an update of each case scored on average."""
-    return group | {"tokens": {name: round(mean(of.tokens)) for name, of in cases.items()}}
-
-
-def rows_of(table: str) -> dict[str, str]:
-    """Row -> experiment of the paper's rows that have a config of their own, in its order."""
-    own = own_experiments(table)
-    return {row.row: own[row.row] for row in published.table(table) if row.row in own}
+                yield bench.group(title, cases, 7, table=table, scale=scale)
 
 
 def softmax(bench: Bench) -> Iterator[dict[str, Any]]:
     """Our adaptive softmax against torch's: time, and the memory that a pass takes on top."""
     size = (50_000, 420) if bench.quick else (267_735, STREAMS * LENGTH)
-    title = "V = {:,}, {:,} positions".format(*size)
-    layers = {name: softmax_pass(name, *size, bench.device) for name in ("torch", "define")}
-    yield bench.group(title, {name: bench.timed(call) for name, call in layers.items()}, rounds=7)
-    cases = {
-        name: lambda name=name: [in_child(softmax_memory, name, *size, bench.threads)]
-        for name in layers
-    }
-    yield bench.group(f"{title}, memory", cases, rounds=1, warm_up=0, unit="MiB")
+    title, times, peaks = "V = {:,}, {:,} positions".format(*size), {}, {}
+    for name in ("torch", "define"):
+        times[name] = bench.timed(softmax_pass(name, *size, bench.device))
+        peaks[name] = lambda job=(name, *size, bench.threads): [in_child(softmax_memory, *job)]
+    yield bench.group(title, times, rounds=7)
+    yield bench.group(f"{title}, memory", peaks, rounds=1, warm_up=0, unit="MiB")
 
 
 def softmax_pass(name: str, types: int, positions: int, device: str) -> Callable[[], None]:
@@ -184,30 +178,80 @@ def softmax_memory(name: str, types: int, positions: int, threads: int) -> float
     before = torch.cuda.memory_allocated() / 2**20 if cuda else peak_memory_mib()
     call()
     call()
-    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else peak_memory_mib()
-    return peak - before
+    return (torch.cuda.max_memory_allocated() / 2**20 if cuda else peak_memory_mib()) - before
 
 
 def loop(bench: Bench) -> Iterator[dict[str, Any]]:
-    """The loop of `define train` against a bare one with the same model and optimizer."""
+    """The loop of `define train` against a bare one, with the same model and optimizer."""
     rows = ("table_1a/lstm_r3", "table_1c/awd_lstm", "table_2/txl_64")
     block = 5 if bench.quick else 20
     clock = device_clock(bench.device == "cuda", bench.clock)
-    for experiment in rows[:1] if bench.quick else rows:
-        for name, autocast in PRECISIONS.items():
-            with tempfile.TemporaryDirectory() as folder:
-                config = bench.config(
-                    experiment, bench.scale or "mini", f"task.autocast={autocast}"
-                )
-                config.dataset.disable_validation = config.checkpoint.no_save = True
-                config.checkpoint.save_dir = folder  # fairseq makes it all the same
-                number = (bench.turns(5) + 1) * block
-                bare, ours = (bench.updates(config, number) for _ in range(2))
-                cases = {
-                    "bare": bare_loop(bare, block, autocast == "bf16", clock),
-                    "define train": train_loop(ours, block, Stopwatch(Path(folder), clock)),
-                }
-                yield bench.group(f"{experiment}, {name}", cases, rounds=5)
+    for title, bf16, config in in_precisions(bench, rows, "mini"):
+        with tempfile.TemporaryDirectory() as folder:
+            config.dataset.disable_validation = config.checkpoint.no_save = True
+            config.checkpoint.save_dir = folder  # fairseq creates it regardless
+            number = (bench.turns(5) + 1) * block
+            bare, ours = (bench.updates(config, number) for _ in range(2))
+            cases = {
+                "bare": bare_loop(bare, block, bf16, clock),
+                "define train": train_loop(ours, block, Stopwatch(Path(folder), clock)),
+            }
+            yield bench.group(title, cases, rounds=5)
+
+
+def bare_loop(updates: Updates, block: int, bf16: bool, clock: Callable[[], float]) -> Measure:
+    """Measures ms per update, over a block of updates, by the fewest calls that train the same."""
+    trainer, state = updates.trainer, None
+    model, optimizer = trainer.model.train(), trainer.optimizer.optimizer
+    device = next(model.parameters()).device.type
+
+    def measure() -> list[float]:
+        nonlocal state
+        started = clock()
+        for _ in range(block):
+            (batch,) = next(updates.groups)
+            batch = utils.move_to_cuda(batch) if trainer.cuda else batch
+            with torch.autocast(device, torch.bfloat16, enabled=bf16):
+                loss, scored, _, state = trainer.criterion.with_state(model, batch, state)
+            state = detach(state)
+            optimizer.zero_grad()
+            (loss / scored).backward()
+            nn.utils.clip_grad_norm_(model.parameters(), trainer.cfg.optimization.clip_norm or 1e9)
+            optimizer.step()
+        return [1000 * (clock() - started) / block]
+
+    return measure
+
+
+class Stopwatch(RunObserver):
+    """The observer of `define train`, which notes when an epoch starts and its last update ends."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float]):
+        speed = {"seconds": 0.0, "ms_per_update": 0.0, "tokens_per_second": 0.0}
+        super().__init__(folder / "record.json", {"speed": speed}, 0, 100, Tracker(), quiet=True)
+        self.clock = clock
+
+    def begin(self) -> None:
+        super().begin()
+        self.started = self.clock()
+
+    def updated(self, *update) -> None:
+        super().updated(*update)
+        self.finished = self.clock()
+
+
+def train_loop(updates: Updates, block: int, watch: Stopwatch) -> Measure:
+    """Measures ms per update of fairseq's own `train`, with the observer of `define train`."""
+    trainer = updates.trainer
+
+    def measure() -> list[float]:
+        trainer.cfg.optimization.max_update = trainer.get_num_updates() + block
+        batches = trainer.get_train_iterator(epoch=1, load_dataset=False)
+        with observed_by(watch):
+            fairseq_cli.train.train(trainer.cfg, trainer, trainer.task, batches)
+        return [1000 * (watch.finished - watch.started) / block]
+
+    return measure
 
 
 def translation(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -219,8 +263,7 @@ def translation(bench: Bench) -> Iterator[dict[str, Any]]:
             config = bench.config(f"table_3/{row}", scale, f"task.autocast={autocast}")
             build = partial(fairseq_transformer, config.model) if case == "fairseq" else None
             cases[case] = bench.updates(config, bench.turns(7) + 3, build=build)
-        group = bench.group(f"update, scale {scale}, {name}", cases, rounds=7)
-        yield with_tokens(group, cases)
+        yield bench.group(f"update, scale {scale}, {name}", cases, rounds=7)
     length = 5 if bench.quick else 30
     searches = {case: bench.timed(beam_search(taken, length)) for case, taken in cases.items()}
     title = f"beam search for {length} tokens, scale {scale}, fp32"
@@ -248,32 +291,6 @@ def beam_search(updates: Updates, length: int) -> Callable[[], Any]:
     return partial(task.inference_step, generator, [model.eval()], batch)
 
 
-def memory(bench: Bench) -> Iterator[dict[str, Any]]:
-    """The peak memory of some updates of every mini run, each in a process of its own."""
-    scale, number = bench.scale or "mini", 5 if bench.quick else 100
-    for table in TABLES[:1] if bench.quick else TABLES:
-        cases = {
-            row: lambda job=(bench, experiment, scale, number): [in_child(run_memory, *job)]
-            for row, experiment in rows_of(table).items()
-        }
-        title = f"Table {table}, scale {scale}, {number} updates"
-        yield bench.group(title, cases, rounds=1, warm_up=0, unit="MiB", table=table, scale=scale)
-
-
-def run_memory(bench: Bench, experiment: str, scale: str, number: int) -> float:
-    """MiB of a process that trains with the recipe's own lengths of windows."""
-    torch.set_num_threads(bench.threads)
-    config = bench.config(experiment, scale)
-    random_lengths = config.task.get("random_bptt", False)
-    material = bench.material(config, number + 2)
-    if random_lengths:
-        config.task.random_bptt = True
-    updates, Observed.observer = Updates(config, material), PeakMemory()
-    for _ in range(number):
-        updates()
-    return Observed.observer.mib
-
-
 PARTS: dict[str, Part] = {
-    part.__name__: part for part in (unit, share, steps, softmax, loop, translation, memory)
+    part.__name__: part for part in (unit, share, steps, softmax, loop, translation)
 }

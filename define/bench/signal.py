@@ -1,32 +1,27 @@
 """The signal of a run's input layer before training, and its first update, without a corpus."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from typing import Any
 
 import torch
 from fairseq.trainer import Trainer
 from omegaconf import DictConfig
-from torch import nn
 
-from define.bench.generated import MATERIALS, GeneratedPairs, GeneratedText
+from define.bench.generated import at_most, is_text
 from define.bench.harness import Updates
-from define.core.embedding import DefineEmbedding
 from define.core.parts import PARTS
 from define.core.signal import input_signal, sample_types
-from define.models.transformer import DefineTransformer
 from define.train.rules import check_recipe
 
 TYPES = 512
 """Distinct tokens that the input layer is measured with."""
-STREAMS, LENGTH = 4, 32
-"""Of a language model's batch in the first update; the recipe's where it has fewer."""
-MAX_TOKENS = 256
-"""Of a translation's batch, on either side; the recipe's where it has fewer."""
+STREAMS, LENGTH, MAX_TOKENS = 4, 32, 256
+"""Size of a language model's batch, and of a translation's; the recipe's where that is smaller."""
 
 LEAST_GROUP_FEATURES, LEAST_SKIP_SHARE, LARGEST_FIRST_STEP = 8, 0.01, 0.05
-"""Limits that a shipped config keeps, or has a reason in `ACCEPTED` for breaking."""
+"""Limits of shipped configs; `ACCEPTED` has a reason for each exception."""
 
 WARM_UP = (
     "Adam's first step moves every weight by the whole rate; here the rate grows during a warm-up, "
@@ -50,17 +45,17 @@ ACCEPTED = {
         "Scale smoke only shows that everything runs: e_i has 24 dimensions in 4 groups."
     ),
 }
-"""Pattern of scale/experiment/rule -> why the config may break the rule of `breaches`."""
+"""Pattern of scale/experiment/rule -> why the config may break the rule."""
 
 
 def measure(config: DictConfig) -> dict[str, Any]:
     """The fields of `define.core.signal.InputSignal`, and the first update by part.
 
-    The update is that of training but for three things: the batch is small (`STREAMS`, `LENGTH`,
-    `MAX_TOKENS`), so that the paper's models need seconds; it is taken on the CPU; and at the
-    highest rate of the schedule, since a warm-up makes the first one tiny. Adam moves a row of a
-    table by the same amount whatever its gradient, but not without one: of a table that no output
-    layer shares, it moves fewer rows for a smaller batch.
+    The update is that of training, except that the batch is small (`STREAMS`, `LENGTH`,
+    `MAX_TOKENS`), so that the paper's models take seconds; that it runs on the CPU; and that its
+    rate is the highest of the schedule, since a warm-up makes the first one tiny. Adam moves every
+    row of a table that has a gradient by the same amount, so a smaller batch moves fewer rows of a
+    table that no output layer shares.
 
     Args:
         config: from `define.train.compose.compose`; its device, batch size and task are changed.
@@ -73,30 +68,20 @@ def measure(config: DictConfig) -> dict[str, Any]:
         InputError: a config that training would refuse.
     """
     config.common.cpu = True
-    material = _material(config)
+    if is_text(config):
+        config.task.bptt = min(LENGTH, config.task.bptt)
+    data = at_most(config, 1, STREAMS, MAX_TOKENS)
     check_recipe(config)
-    # For a batch as small as this, further threads cost more than they give.
+    # For a batch as small as this, more threads cost more than they save.
     torch.set_num_threads(1)
-    updates = Updates(config, material)
+    updates = Updates(config, data)
     trainer = updates.trainer
-    embedding = _embedding(trainer.model)
+    embedding = trainer.model.core.embedding if is_text(config) else trainer.model.embeddings[0]
     edges = getattr(embedding.map, "edges", [0, embedding.num_embeddings])
     types = sample_types(edges, TYPES, config.seed, embedding.padding_idx)
     signal = input_signal(embedding, types, config.seed).to_json()
     trainer.optimizer.set_lr(max(config.optimization.lr))
     return signal | _first_step(trainer, next(updates.groups))
-
-
-def _material(config: DictConfig) -> GeneratedText | GeneratedPairs:
-    """What one update reads, cut to a size that takes seconds."""
-    if MATERIALS[config.task._name] is GeneratedText:
-        config.task.bptt = min(LENGTH, config.task.bptt)
-        return GeneratedText(config, 1, min(STREAMS, config.dataset.batch_size))
-    return GeneratedPairs(config, 1, min(MAX_TOKENS, config.dataset.max_tokens), 1)
-
-
-def _embedding(model: nn.Module) -> DefineEmbedding:
-    return model.embeddings[0] if isinstance(model, DefineTransformer) else model.core.embedding
 
 
 def _first_step(trainer: Trainer, batches: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -110,51 +95,42 @@ def _first_step(trainer: Trainer, batches: list[Mapping[str, Any]]) -> dict[str,
         own = [name for name, p in parameters.items() if p.param_group == part]
         norm = math.hypot(*(norms[name] for name in own))
         first_step[part] = math.hypot(*(changes[name] for name in own)) / norm if norm else None
-        steps = {
-            name: changes[name] / norms[name]
+        steps = [
+            {"name": name, "step": changes[name] / norms[name]}
             for name in own
             if parameters[name].ndim > 1 and norms[name]
-        }
-        name = max(steps, key=steps.get, default=None)
-        largest_step[part] = None if name is None else {"name": name, "step": steps[name]}
+        ]
+        largest_step[part] = max(steps, key=lambda step: step["step"], default=None)
     return {"first_step": first_step, "largest_step": largest_step}
 
 
-def remarks(experiment: str, scale: str, signal: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What a config's figures break of the limits above: "rule", "breach" and "reason".
+def remarks(experiment: str, scale: str, signal: Mapping[str, Any]) -> list[dict[str, str | None]]:
+    """The limits above that a config's figures break: "rule", "breach" and "reason".
 
-    The reason is why the config may break the rule, or a sentence that says that there is none.
+    The rule is the key of the figure, the breach is a sentence, and the reason says why a shipped
+    config may break the rule; it is None without one.
     """
-    return [
-        {
-            "rule": rule,
-            "breach": breach,
-            "reason": accepted(experiment, scale, rule) or "No reason for this is on record.",
-        }
-        for rule, breach in breaches(signal).items()
-    ]
-
-
-def breaches(signal: Mapping[str, Any]) -> dict[str, str]:
-    """The rules that the fields of `measure` break: key of the field -> a sentence."""
-    found = {}
-    features, share = signal["min_group_features"], signal["skip_share"]
-    if features is not None and features < LEAST_GROUP_FEATURES:
-        found["min_group_features"] = (
-            f"A group has {features} features, fewer than {LEAST_GROUP_FEATURES}"
-        )
-    if share is not None and share < LEAST_SKIP_SHARE:
-        found["skip_share"] = f"e_i's share is {share:.2%}, less than {LEAST_SKIP_SHARE:.0%}"
-    for part, step in signal["first_step"].items():
-        if step is not None and step > LARGEST_FIRST_STEP:
-            found[f"first_step.{part}"] = (
-                f"The first step of the part {part!r} is {step:.1%} of its norm, more than "
-                f"{LARGEST_FIRST_STEP:.0%}"
-            )
+    found = []
+    for rule, breach in _breaches(signal):
+        key = f"{scale}/{experiment}/{rule}"
+        reasons = (reason for pattern, reason in ACCEPTED.items() if fnmatch(key, pattern))
+        found.append({"rule": rule, "breach": breach, "reason": next(reasons, None)})
     return found
 
 
-def accepted(experiment: str, scale: str, rule: str) -> str | None:
-    """Why a shipped config may break a rule; None if it may not."""
-    key = f"{scale}/{experiment}/{rule}"
-    return next((reason for pattern, reason in ACCEPTED.items() if fnmatch(key, pattern)), None)
+def _breaches(signal: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    features, share = signal["min_group_features"], signal["skip_share"]
+    if features is not None and features < LEAST_GROUP_FEATURES:
+        yield (
+            "min_group_features",
+            f"A group has {features} features, fewer than {LEAST_GROUP_FEATURES}",
+        )
+    if share is not None and share < LEAST_SKIP_SHARE:
+        yield "skip_share", f"e_i's share is {share:.2%}, less than {LEAST_SKIP_SHARE:.0%}"
+    for part, step in signal["first_step"].items():
+        if step is not None and step > LARGEST_FIRST_STEP:
+            yield (
+                f"first_step.{part}",
+                f"The first step of the part {part!r} is {step:.1%} of its norm, more than "
+                f"{LARGEST_FIRST_STEP:.0%}",
+            )

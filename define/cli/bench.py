@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from typing import Any
+from functools import partial
 
 from define.errors import InputError
 from define.files import write_json
@@ -16,12 +16,11 @@ PARTS = {
     "softmax": "our adaptive softmax against torch's: time and memory",
     "loop": "the loop of `define train` against a bare one",
     "translation": "our Transformer against fairseq's: training and beam search",
-    "memory": "the peak memory of every mini run",
 }
 DESCRIPTION = """\
-Measures the parts named, or all of them, each case in turn with the others (A B A B), and prints
-medians and ratios with their quartiles. --output writes every raw value with commit, versions,
-processor, threads, allocator and load average. Rows are trained on generated text.
+Measures the named parts, or all of them. The cases of a part take turns (A B A B). Prints medians
+and ratios with their quartiles; --output writes every raw value with commit, versions, processor,
+threads, allocator and load average. Rows are trained on generated text.
 
 """ + "\n".join(f"  {part:<13}{what}" for part, what in PARTS.items())
 EPILOG = """\
@@ -42,24 +41,21 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="a part (default: all)")
+    for option, value, text in (
+        ("--rounds", int, "rounds, instead of the part's own number"),
+        ("--scale", str, "scale of the rows: paper, mini or smoke (default: the part's)"),
+        ("--streams", int, "the most streams per batch"),
+        ("--threads", int, "threads of every process (default: 1)"),
+        ("--output", str, "file to write the record to, as JSON"),
+        ("--report", str, "folder: measure nothing, and write README.md from its records"),
+    ):
+        default = 1 if option == "--threads" else None
+        metavar = "N" if value is int else "NAME"
+        parser.add_argument(option, type=value, default=default, metavar=metavar, help=text)
     parser.add_argument("--quick", action="store_true", help="few rounds and cases, small batches")
-    parser.add_argument("--rounds", type=int, metavar="N", help="in place of a part's own number")
-    parser.add_argument(
-        "--scale", metavar="NAME", help="of the rows: paper, mini or smoke (default: the part's)"
-    )
-    parser.add_argument("--streams", type=int, metavar="B", help="at most so many streams")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
-    parser.add_argument(
-        "--clock",
-        choices=("wall", "cpu"),
-        default="wall",
-        help="cpu: of this process, for a busy machine (default: wall)",
-    )
-    parser.add_argument("--output", metavar="FILE", help="write the record there, as JSON")
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
-    parser.add_argument(
-        "--report", metavar="FOLDER", help="measure nothing; write README.md from its records"
-    )
+    clock = "cpu: CPU time of this process, for a busy machine (default: wall)"
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help=clock)
     parser.set_defaults(run=run)
 
 
@@ -72,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for part in args.parts:
         if part not in PARTS:
-            raise InputError(f"part {part!r} is unknown; take some of {', '.join(PARTS)}")
+            raise InputError(f"part {part!r} is unknown; use some of {', '.join(PARTS)}")
     for name in ("rounds", "streams", "threads"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -80,17 +76,12 @@ def run(args: argparse.Namespace) -> int:
     from define.bench import harness
     from define.bench.parts import PARTS as measured
 
-    def save(record: dict[str, Any]) -> None:
-        if args.output:
-            write_json(args.output, record)
-
     names = ("quick", "rounds", "scale", "streams", "threads", "clock")
-    options = {name: getattr(args, name) for name in names}
+    bench = harness.Bench(**{name: getattr(args, name) for name in names}, quiet=args.json)
     parts = {name: measured[name] for name in args.parts or PARTS}
-    record = harness.run(parts, harness.Bench(**options, quiet=args.json), save)
+    record = harness.run(parts, bench, partial(write_json, args.output) if args.output else None)
     if args.json:
-        json.dump(record, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print(json.dumps(record, indent=2))
     else:
         print_terminal(grids(record), sys.stdout)
     return 0

@@ -1,23 +1,19 @@
-"""`define params`: the parameters of every row that can be built, beside the paper's counts."""
+"""`define params`: the parameters of every row that can be built, next to the paper's counts."""
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from define.analysis import published
 from define.analysis.compare import label as row_label
-from define.analysis.published import PublishedRow
 from define.cli import signal
 from define.errors import InputError
-from define.report.grid import ABSENT, Grid, millions, print_terminal, signed
+from define.report.grid import Cell, Grid, millions, num, print_terminal
 from define.runs.schema import PARTS
 
 SCALES = ("paper", "mini", "smoke")
-
-if TYPE_CHECKING:
-    from define.train.counting import PaperModel
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -27,8 +23,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="count parameters by part and compare with the paper",
         description=(
             "Counts the parameters of the paper-size models, without allocating them, and shows "
-            "the paper's counts beside them. With --signal, builds the models instead and measures "
-            "what their input layers pass on before training, and the first step of each part."
+            "the paper's counts next to them. With --signal, builds the models instead and "
+            "measures what their input layers pass on before training, and the first step of each "
+            "part."
         ),
         epilog="examples: define params --table 1c; "
         "define params --signal --table 1c --scale mini; "
@@ -64,20 +61,17 @@ def run(args: argparse.Namespace) -> int:
     """
     _check(args)
     if args.overrides:
-        return _print_config(args)
-    rows = []
-    for name in dict.fromkeys(args.table or published.names()):
-        table_rows = count(name)
-        if args.table or any(_is_built(row) for row in table_rows):
-            rows.append((name, table_rows))
-    if args.signal:
-        scale, measured = args.scale or "paper", {}
-        rows = [(name, _with_signal(name, own, scale, measured)) for name, own in rows]
-        grids = [signal.table_grid(name, scale, own) for name, own in rows]
+        rows, grids = signal.of_overrides(args.overrides)
     else:
-        grids = [_grid(name, own) for name, own in rows]
+        tables = {name: count(name) for name in dict.fromkeys(args.table or published.names())}
+        if not args.table:
+            tables = {name: rows for name, rows in tables.items() if any(map(_is_built, rows))}
+        if args.signal:
+            tables = signal.of_tables(tables, args.scale or "paper")
+        grids = [(signal.grid if args.signal else _grid)(*table) for table in tables.items()]
+        rows = [row for rows in tables.values() for row in rows]
     if args.json:
-        _print_json([row for _, own in rows for row in own])
+        print(json.dumps(rows, indent=2))
     else:
         print_terminal(grids, sys.stdout)
     return 0
@@ -94,50 +88,18 @@ def _check(args: argparse.Namespace) -> None:
             f"write scale=NAME for the config, or leave KEY=VALUE out"
         )
     if args.scale not in (None, *SCALES):
-        raise InputError(f"--scale {args.scale} is unknown; take one of {', '.join(SCALES)}")
-
-
-def _print_json(rows: list[dict[str, Any]]) -> None:
-    json.dump(rows, sys.stdout, indent=2)
-    sys.stdout.write("\n")
-
-
-def _print_config(args: argparse.Namespace) -> int:
-    """The signal of one config."""
-    from define.train.compose import compose
-
-    config = compose(args.overrides)
-    table, row, scale = config.run.table, config.run.row, config.run.scale
-    found = signal.of_config(config)
-    if args.json:
-        _print_json([{"table": table, "row": row, "scale": scale, "signal": found}])
-    else:
-        print_terminal(signal.config_grids(f"{row}, scale {scale}", found), sys.stdout)
-    return 0
-
-
-def _with_signal(
-    table: str, rows: list[dict[str, Any]], scale: str, measured: dict[tuple, dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The rows that can be built, with their signal; without their counts but at paper scale."""
-    signals = signal.table_rows(table, scale, measured)
-    kept = rows[0].keys() if scale == "paper" else ("table", "row", "label", "kind")
-    return [
-        {key: row[key] for key in kept} | {"scale": scale, "signal": signals[row["row"]]}
-        for row in rows
-        if row["row"] in signals
-    ]
+        raise InputError(f"--scale {args.scale} is unknown; use one of {', '.join(SCALES)}")
 
 
 def count(table: str) -> list[dict[str, Any]]:
     """Computed and published counts of a table's rows, then of our control rows.
 
     Returns: dicts with "table", "row", "label", "kind" ("paper" or "control"), "computed" (part ->
-        count, None where the model cannot be built yet), "published" (part -> count, only what the
+        count, None where the model cannot be built), "published" (part -> count, only what the
         paper prints), "difference" (part -> ours less the paper's), "difference_percent" (the same
         in percent of the published count), "exact" (part -> whether ours, rounded to the digits
-        that the paper prints, is its number) and "assumed" (what our count rests on where the paper
-        does not say it, in a sentence; None if on nothing).
+        that the paper prints, is its number) and "assumed" (a sentence on what our count assumes
+        where the paper is silent, or None).
     Raises: InputError for an unknown table.
     """
     paper_rows = published.table(table)
@@ -146,34 +108,39 @@ def count(table: str) -> list[dict[str, Any]]:
 
     models = paper_models(table)
     controls = sorted(models.keys() - {row.row for row in paper_rows})
-    return [_row(row, "paper", models.get(row.row)) for row in paper_rows] + [
-        _row(PublishedRow(table, slug, slug, {}, {}, {}), "control", models[slug])
-        for slug in controls
-    ]
+    rows = [(row.row, row.label, "paper", row.parameters, row.decimals) for row in paper_rows]
+    rows += [(slug, slug, "control", {}, {}) for slug in controls]
+    found = []
+    for slug, label, kind, paper, decimals in rows:
+        model = models.get(slug)
+        ours = {part: model and model.parameters[part] for part in PARTS}
+        both = [part for part in paper if ours[part] is not None]
+        difference = {part: ours[part] - paper[part] for part in both}
+        found.append(
+            {
+                "table": table,
+                "row": slug,
+                "label": label,
+                "kind": kind,
+                "computed": ours,
+                "published": dict(paper),
+                "exact": {
+                    part: millions(ours[part], decimals[part])
+                    == millions(paper[part], decimals[part])
+                    for part in both
+                },
+                "difference": difference,
+                "difference_percent": {
+                    part: 100 * difference[part] / paper[part] for part in both if paper[part]
+                },
+                "assumed": model and model.assumed,
+            }
+        )
+    return found
 
 
-def _row(row: PublishedRow, kind: str, model: "PaperModel | None") -> dict[str, Any]:
-    counts = {part: model and model.parameters[part] for part in PARTS}
-    both = {part: paper for part, paper in row.parameters.items() if counts[part] is not None}
-    return {
-        "table": row.table,
-        "row": row.row,
-        "label": row.label,
-        "kind": kind,
-        "computed": counts,
-        "published": dict(row.parameters),
-        "exact": {part: _is_exact(row, part, counts[part]) for part in both},
-        "difference": {part: counts[part] - paper for part, paper in both.items()},
-        "difference_percent": {
-            part: 100 * (counts[part] - paper) / paper for part, paper in both.items() if paper
-        },
-        "assumed": model and model.assumed,
-    }
-
-
-def _is_exact(row: PublishedRow, part: str, count: int) -> bool:
-    digits = row.decimals[part]
-    return millions(count, digits) == millions(row.parameters[part], digits)
+def _is_built(row: dict[str, Any]) -> bool:
+    return any(value is not None for value in row["computed"].values())
 
 
 def _is_rounded_sum(row: dict[str, Any]) -> bool:
@@ -185,60 +152,48 @@ def _is_rounded_sum(row: dict[str, Any]) -> bool:
     return paper["total"] == sum(paper[part] for part in parts)
 
 
-def _is_built(row: dict[str, Any]) -> bool:
-    return any(value is not None for value in row["computed"].values())
-
-
 def _grid(table: str, rows: list[dict[str, Any]]) -> Grid:
     decimals = {row.row: row.decimals for row in published.table(table)}
     # Names of parts stand above the paper's columns only: they are wider than the counts.
     header = ["row", "define\npaper", "\nours", "\ndiff."]
     for part in PARTS[1:]:
         header += [f"{part}\npaper", "\nours"]
-    header.append("\ndiff.")
     return Grid(
         title=f"Table {table}, {published.caption(table)}: parameters in millions",
-        header=header,
+        header=[*header, "\ndiff."],
         rows=[_cells(row, decimals.get(row["row"], {})) for row in rows],
-        notes=_notes(table, rows),
+        notes=list(_notes(table, rows)),
     )
 
 
-def _notes(table: str, rows: list[dict[str, Any]]) -> list[str]:
-    notes = []
-    missing = [row["label"] for row in rows if not _is_built(row)]
-    if missing:
-        notes.append(f"Not built yet: {', '.join(missing)}.")
+def _notes(table: str, rows: list[dict[str, Any]]) -> Iterator[str]:
+    if missing := [row["label"] for row in rows if not _is_built(row)]:
+        yield f"Not built yet: {', '.join(missing)}."
     if any(True in row["exact"].values() for row in rows):
-        notes.append("=: ours, rounded to the digits that the paper prints, is the paper's number.")
-    rounded = [row["label"] for row in rows if _is_rounded_sum(row)]
-    if rounded:
-        notes.append(
+        yield "=: ours, rounded to the digits that the paper prints, is the paper's number."
+    if rounded := [row["label"] for row in rows if _is_rounded_sum(row)]:
+        yield (
             f"Every part of {', '.join(rounded)} is exact; the paper's total is the sum of its "
             "rounded parts."
         )
     if any(row["computed"]["define"] for row in rows):
-        notes.append(
+        yield (
             "The paper gives no g_max; each table has one, with at least 8 features in a group. "
             "diff. is the gap that this leaves: the published counts fit no single g_max."
         )
-    notes += dict.fromkeys(row["assumed"] for row in rows if row["assumed"])
-    return notes + [
-        f"The paper's counts disagree with each other: {text}"
-        for text in published.contradictions(table)
-    ]
+    yield from dict.fromkeys(row["assumed"] for row in rows if row["assumed"])
+    for text in published.contradictions(table):
+        yield f"The paper's counts disagree with each other: {text}"
 
 
-def _cells(row: dict[str, Any], decimals: Mapping[str, int]) -> list[str]:
-    cells = [row_label(row["label"], row["kind"])]
+def _cells(row: dict[str, Any], decimals: dict[str, int]) -> list[Cell]:
+    cells: list[Cell] = [row_label(row["label"], row["kind"])]
     for part in PARTS:
         mark = "=" if row["exact"].get(part) else " "
-        cells += [
-            millions(row["published"].get(part), decimals.get(part, 2)),
-            millions(row["computed"][part]) + mark,
-        ]
+        cells.append(millions(row["published"].get(part), decimals.get(part, 2)))
+        cells.append(millions(row["computed"][part]) + mark)
         if part == "define":
             difference = row["difference"].get(part)
-            cells.append(ABSENT if difference is None else signed(difference / 1_000_000))
+            cells.append(num(None if difference is None else difference / 1e6, "+.2f"))
     percent = row["difference_percent"].get("total")
-    return [*cells, ABSENT if percent is None else f"{percent:+.2f}%"]
+    return [*cells, None if percent is None else f"{percent:+.2f}%"]

@@ -12,11 +12,11 @@ from define.files import write_json
 from define.runs import paths, steps
 
 DESCRIPTION = """\
-Takes some training updates of a run at its full size and measures them: milliseconds per update,
-peak memory, and the loss, which only shows that the updates are real. They read text that is
-generated under a Zipf law with as many types as the run's corpus has, so that no corpus is needed.
-With table_T, it measures every row of that table at scale paper, one process each, and writes
-OUTPUT/table_T/steps/ROW.json; a row that fails does not stop the others.
+Takes some training updates of a run at its full size and measures milliseconds per update, peak
+memory, and the loss, which only shows that the updates are real. They read text generated under a
+Zipf law with as many types as the run's corpus has, so no corpus is needed. With table_T, it
+measures every row of that table at scale paper, each in its own process, and writes
+OUTPUT/table_T/steps/ROW.json; if a row fails, the others are still measured.
 
   define step experiment=table_1a/lstm_r1 scale=paper --streams 4
   define step experiment=table_2/txl_64 scale=paper --output experiments/table_2/steps/txl_64.json
@@ -24,11 +24,14 @@ OUTPUT/table_T/steps/ROW.json; a row that fails does not stop the others.
   define step table_1a table_2 --streams 4 --updates 1 --output reports
   define step table_3 --update-freq 2
 """
-SIZES = {
-    "streams": "fewer streams of a language model than the recipe's; both are recorded",
-    "max_tokens": "smaller batches of a translation than the recipe's, padding included",
-    "update_freq": "fewer batches per update of a translation; the recipe's tokens are recorded",
+NUMBERS = {
+    "updates": (3, "updates to time (default: 3)"),
+    "warm_up": (1, "updates before those, not timed (default: 1)"),
+    "streams": (None, "fewer streams of a language model than the recipe's; both are recorded"),
+    "max_tokens": (None, "smaller batches of a translation than the recipe's, padding included"),
+    "update_freq": (None, "fewer batches per update of a translation than the recipe's"),
 }
+"""Option -> default and help."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
@@ -45,15 +48,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         metavar="table_T | KEY=VALUE",
         help="tables, and Hydra overrides as for `define train`",
     )
-    for name, default, help in (
-        ("--updates", 3, "updates to time"),
-        ("--warm-up", 1, "updates before those, not timed"),
-    ):
-        parser.add_argument(
-            name, type=int, default=default, metavar="N", help=f"{help} (default: {default})"
-        )
-    for name, help in SIZES.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=help)
+    for name, (default, text) in NUMBERS.items():
+        parser.add_argument(_option(name), type=int, default=default, metavar="N", help=text)
     parser.add_argument(
         "--output",
         metavar="PATH",
@@ -65,22 +61,23 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def run(args: argparse.Namespace) -> int:
     """Measures, writes and prints. Raises InputError for what cannot be composed or trained."""
-    tables = [word for word in args.overrides if "=" not in word]
-    if tables:
-        return _every_row(tables, args)
+    if any("=" not in word for word in args.overrides):
+        return _every_row(args)
     from define.bench.step import step
     from define.train.compose import compose
 
-    config = compose(args.overrides)
-    sizes = {name: getattr(args, name) for name in SIZES}
-    record = step(config, args.updates, args.warm_up, args.quiet or args.json, **sizes)
+    numbers = {name: getattr(args, name) for name in NUMBERS}
+    record = step(compose(args.overrides), quiet=args.quiet or args.json, **numbers)
     if args.output:
         write_json(args.output, record)
     if args.json:
-        json.dump(record, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        print(json.dumps(record, indent=2))
     elif not args.quiet:
         times = record["ms_per_update"]
         print(
@@ -94,26 +91,26 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _every_row(tables: list[str], args: argparse.Namespace) -> int:
+def _every_row(args: argparse.Namespace) -> int:
     """This command for each row of the tables; the exit code of the last that failed."""
     from define.train.counting import own_experiments
 
-    jobs = []
-    for table in tables:
-        found = own_experiments(table.removeprefix("table_"))
+    tables = [word for word in args.overrides if "=" not in word]
+    experiments = {table: own_experiments(table.removeprefix("table_")) for table in tables}
+    for table, found in experiments.items():
         if not found:
             raise InputError(f"there is no table {table!r} with rows to measure; write table_1a")
-        jobs += [(table, row, experiment) for row, experiment in found.items()]
-    options = [f"--updates={args.updates}", f"--warm-up={args.warm_up}"]
-    given = {name: getattr(args, name) for name in SIZES if getattr(args, name) is not None}
-    options += [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    given = {name: getattr(args, name) for name in NUMBERS if getattr(args, name) is not None}
+    options = [f"{_option(name)}={value}" for name, value in given.items()]
     options += [f"--{name}" for name in ("json", "quiet") if getattr(args, name)]
-    options += ["scale=paper"] * ("scale=" not in " ".join(args.overrides))
-    options += [word for word in args.overrides if word not in tables]
+    overrides = [word for word in args.overrides if word not in tables]
+    if not any(word.startswith("scale=") for word in overrides):
+        overrides.append("scale=paper")
     failed = 0
-    for table, row, experiment in jobs:
-        output = Path(args.output or paths.reports()) / table / steps.FOLDER / f"{row}.json"
-        words = [f"experiment={experiment}", f"--output={output}", *options]
-        done = subprocess.run([sys.executable, "-m", "define", "step", *words])
-        failed = done.returncode or failed
+    for table, found in experiments.items():
+        for row, experiment in found.items():
+            output = Path(args.output or paths.reports()) / table / steps.FOLDER / f"{row}.json"
+            words = [f"experiment={experiment}", f"--output={output}", *options, *overrides]
+            done = subprocess.run([sys.executable, "-m", "define", "step", *words])
+            failed = done.returncode or failed
     return failed

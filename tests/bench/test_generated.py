@@ -64,8 +64,3 @@ def test_sentences_are_words_by_the_law_and_one_end():
     assert words[int(inside.max())] == "49"
     again = sentences(np.random.default_rng(2), words, sizes)
     assert all(a.equal(b) for a, b in zip(made, again, strict=True))
-
-
-def test_a_dictionary_has_as_many_types_as_it_should():
-    words = dictionary(11)
-    assert len(words) == 11 and words[4] == "0" and words[10] == "6"

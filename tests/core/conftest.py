@@ -4,21 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from small_sizes import SMALL, SMALL_TXL
 from torch import nn
 
 from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
 from define.core.embedding import DefineEmbedding
 from define.core.inputs import InputConfig, build_input
-
-SMALL = {
-    "map_dim": 12,
-    "expand_dim": 40,
-    "reduce_dim": 7,
-    "depth": 3,
-    "max_groups": 4,
-    "width_multiple": 1,
-    "unit_dropout": 0.0,
-}
+from define.core.transformer_xl import TransformerXL, TransformerXLConfig
 
 
 @pytest.fixture(autouse=True)
@@ -64,5 +56,17 @@ def make_model() -> Callable[..., AWDLSTM]:
 
     def build(num_types: int = 23, **fields) -> AWDLSTM:
         return AWDLSTM(AWDLSTMConfig(**SMALL | {"hidden_dim": 9} | fields), num_types)
+
+    return build
+
+
+@pytest.fixture
+def make_txl(randomise) -> Callable[..., TransformerXL]:
+    """Fields of TransformerXLConfig -> a small model in float64, no parameter at a default."""
+
+    def build(**fields) -> TransformerXL:
+        model = TransformerXL(TransformerXLConfig(**SMALL_TXL | fields), 23).double()
+        randomise(model)
+        return model
 
     return build

@@ -1,29 +1,17 @@
 """Transformer-XL: a literal loop, memory, windows, causality, streams, dropouts, sizes, values."""
 
-import dataclasses
 import math
 
 import pytest
 import slow_reference as reference
 import torch
+from small_sizes import SMALL_TXL
 from torch import nn
 
 from define.core.outputs import projections, tables
 from define.core.transformer_xl import Lengths, TransformerXL, TransformerXLConfig
-from define.errors import InputError
 
-V, T, B, LAYERS = 23, 7, 3, 3
-SMALL = {
-    "map": "standard",
-    "output": "standard",
-    "map_dim": 12,
-    "model_dim": 12,
-    "inner_dim": 21,
-    "layers": LAYERS,
-    "heads": 3,
-    "head_dim": 5,
-    "memory_length": 5,
-}
+V, T, B, LAYERS = 23, 7, 3, SMALL_TXL["layers"]
 SMALL_DEFINE = {
     "input": "define",
     "reduce_dim": 12,
@@ -32,18 +20,6 @@ SMALL_DEFINE = {
     "max_groups": 4,
     "width_multiple": 1,
 }
-
-
-@pytest.fixture
-def make_txl(randomise):
-    """Fields of TransformerXLConfig -> a small model in float64, no parameter at a default."""
-
-    def build(**fields) -> TransformerXL:
-        model = TransformerXL(TransformerXLConfig(**SMALL | fields), V).double()
-        randomise(model)
-        return model
-
-    return build
 
 
 def tokens_of(length: int = T, batch_size: int = B) -> torch.Tensor:
@@ -161,60 +137,6 @@ def test_how_far_a_token_sees(memory, same_length, make_txl):
             assert seen[i] == (distance >= 0 and remembered and within)
 
 
-def test_no_token_changes_what_came_before(make_txl):
-    model = make_txl().eval()
-    tokens, state = tokens_of(), model(tokens_of()).state
-    with torch.no_grad():
-        before = model(tokens, state).features
-        for t in range(T):
-            changed = tokens.clone()
-            changed[t] = (changed[t] + 1) % V
-            after = model(changed, state).features
-            assert torch.equal(after[:t], before[:t])
-            assert not torch.isclose(after[t:], before[t:]).all(-1).any()
-
-
-def test_streams_do_not_see_each_other(make_txl):
-    model = make_txl().eval()
-    tokens = tokens_of(12)
-    with torch.no_grad():
-        together = in_segments(model, tokens, 5)
-        alone = [in_segments(model, tokens[:, b : b + 1], 5) for b in range(B)]
-    torch.testing.assert_close(together, torch.cat(alone, dim=1))
-
-
-def test_the_memory_is_the_layers_latest_inputs(make_txl):
-    model = make_txl(memory_length=5).eval()
-    tokens = tokens_of(9)
-    inputs = []
-    for layer in model.layers:
-        layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
-    state, lengths = None, []
-    for segment in tokens.split(2):
-        state = model(segment, state).state
-        lengths.append({len(memory) for memory in state})
-    assert lengths == [{2}, {4}, {5}, {5}, {5}]
-    for layer in range(LAYERS):
-        torch.testing.assert_close(state[layer], torch.cat(inputs[layer::LAYERS])[-5:])
-    assert torch.equal(inputs[0], model.embedding(tokens[:2]))
-
-
-@pytest.mark.parametrize("memory_length", [0, 3, T, 12])
-def test_no_state_is_the_zero_state_and_a_pass_leaves_nothing_behind(memory_length, make_txl):
-    model = make_txl(memory_length=memory_length).eval()
-    tokens = tokens_of()
-    attributes = {name: set(vars(module)) for name, module in model.named_modules()}
-    values = {name: value.clone() for name, value in model.state_dict().items()}
-    zero = model.zero_state(B)
-    assert [tuple(memory.shape) for memory in zero] == [(0, B, 12)] * LAYERS
-    output = model(tokens)
-    assert torch.equal(output.features, model(tokens, zero).features)
-    assert {len(memory) for memory in output.state} == {min(memory_length, T)}
-    assert attributes == {name: set(vars(module)) for name, module in model.named_modules()}
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, values[name])
-
-
 def test_memory_passes_no_gradient_on(make_txl):
     model = make_txl()
     first = model(tokens_of())
@@ -226,7 +148,10 @@ def test_memory_passes_no_gradient_on(make_txl):
 
 
 def test_lengths_change_at_evaluation_and_a_longer_memory_is_cut(make_txl):
+    model = make_txl(memory_length=6, clamp_length=5, same_length=True).eval()
+    assert model.lengths == Lengths(6, 5, True)
     model = make_txl(memory_length=6).eval()
+    assert model.lengths == Lengths(6, -1, False)
     tokens = tokens_of()
     with torch.no_grad():
         state = model(tokens).state
@@ -244,29 +169,6 @@ def test_lengths_change_at_evaluation_and_a_longer_memory_is_cut(make_txl):
         assert not torch.allclose(model(tokens, state).features, long.features)
         model.lengths = Lengths(6, same_length=True)
         assert not torch.allclose(model(tokens, state).features, long.features)
-
-
-def test_lengths_come_from_the_config(make_txl):
-    assert make_txl().lengths == Lengths(5, -1, False)
-    model = make_txl(memory_length=640, clamp_length=400, same_length=True)
-    assert model.lengths == Lengths(640, 400, True)
-
-
-@pytest.mark.parametrize("attention", ["auto", "fused"])
-def test_evaluate_then_train(attention, make_txl):
-    model = make_txl(attention=attention, attention_dropout=0.1)
-    tokens, state = tokens_of(), make_txl()(tokens_of()).state
-    for _ in range(2):
-        with torch.no_grad():
-            first, second = (model.eval()(tokens, state).features for _ in range(2))
-        assert torch.equal(first, second)
-        model.train().zero_grad()
-        passes = [model(tokens, state) for _ in range(2)]
-        assert not torch.allclose(passes[0].features, passes[1].features)
-        model.output.nll(passes[0].features, tokens).sum().backward()
-        parameters = list(model.parameters())
-        assert all((p.grad != 0).any() for p in parameters)
-        torch.optim.SGD(parameters, lr=0.1).step()
 
 
 def test_every_dropout_is_at_its_place(make_txl, monkeypatch):
@@ -300,12 +202,6 @@ def test_the_first_memory_and_the_features_are_dropped(make_txl):
         assert 0.4 < zero.double().mean() < 0.6
         torch.testing.assert_close(dropped[~zero], 2 * whole[~zero])
     assert not (output.raw == 0).any()
-
-
-def test_dropouts_of_zero_train_as_they_evaluate(make_txl):
-    model = make_txl(dropout=0.0)
-    tokens = tokens_of()
-    assert torch.equal(model.train()(tokens).features, model.eval()(tokens).features)
 
 
 @pytest.mark.parametrize(
@@ -363,11 +259,6 @@ def test_initial_values(input):
         assert 0.99 * bound < weight.abs().max() <= bound
 
 
-def test_tied_tables_stay_tied():
-    model = TransformerXL(TransformerXLConfig(**SMALL), V)
-    assert list(tables(model.output))[0] is model.embedding.map.weight
-
-
 @pytest.mark.parametrize("attention", ["auto", "fused", "plain"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("fields", [{}, SMALL_DEFINE])
@@ -396,42 +287,11 @@ def test_a_model_in_low_precision_runs(make_txl):
     assert output.features.isfinite().all()
 
 
-@pytest.mark.parametrize(
-    "fields, words",
-    [
-        *(
-            ({name: 0}, [f"{name} = 0", "at least 1"])
-            for name in ("model_dim", "inner_dim", "layers", "heads", "head_dim")
-        ),
-        *(
-            ({name: p}, [f"{name} = {p}", "below 1"])
-            for name in ("dropout", "attention_dropout")
-            for p in (1.0, -0.1)
-        ),
-        ({"attention": "flash"}, ["attention = 'flash'", "auto, fused, plain"]),
-        ({"map_dim": 13, "model_dim": 13}, ["model_dim = 13", "even"]),
-        ({"map_dim": 14}, ["has 14 dimensions", "model_dim = 12"]),
-        ({"memory_length": -1}, ["memory_length = -1", "negative"]),
-        ({"memory_length": 0, "same_length": True}, ["memory_length = 0", "at least 1"]),
-    ],
-)
-def test_impossible_configs_are_refused(fields, words):
-    with pytest.raises(InputError) as caught:
-        TransformerXL(TransformerXLConfig(**SMALL | fields), V)
-    for word in words:
-        assert word in str(caught.value)
-
-
-def test_impossible_lengths_are_refused():
-    with pytest.raises(InputError, match="same_length"):
-        dataclasses.replace(Lengths(4, same_length=True), memory=0)
-
-
 def test_it_learns_what_only_memory_can_tell():
     # The second segment repeats the first token of the first one; each segment has one token.
     torch.manual_seed(0)
     fields = {"layers": 1, "dropout": 0.0, "memory_length": 1, "init_std": 0.1}
-    model = TransformerXL(TransformerXLConfig(**SMALL | fields), V)
+    model = TransformerXL(TransformerXLConfig(**SMALL_TXL | fields), V)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     mark = torch.zeros(1, 64, dtype=torch.long)
     losses = []

@@ -11,9 +11,8 @@ import pytest
 
 from define.data import prepared
 from define.data.source import TextFile
-from define.data.text import prepare as prepare_module
 from define.data.text import vocabulary as vocabulary_module
-from define.data.text.corpora import REGISTRY, Archive, load
+from define.data.text.corpora import REGISTRY, SPLITS, Archive, load
 from define.data.text.prepare import prepare
 from define.data.text.vocabulary import Vocabulary
 from define.errors import InputError
@@ -92,23 +91,6 @@ def test_an_intact_corpus_is_kept(toy, toy_source, tmp_path):
     assert stamps != {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"tokens": {"train": 13}},
-        {"types": 6},
-        {"checksums": {f"toy.{split}.txt": ("sha256:0",) for split in ("train", "valid", "test")}},
-    ],
-)
-def test_what_does_not_fit_the_registry_is_prepared_again(
-    toy, change_toy, toy_source, tmp_path, fields
-):
-    prepare("toy", tmp_path / "toy", source=toy_source)
-    change_toy(**fields)
-    with pytest.raises(InputError, match="published"):
-        prepare("toy", tmp_path / "toy", source=toy_source)
-
-
 @pytest.mark.parametrize("name", ["train.npy", "dict.txt", "meta.json"])
 @pytest.mark.parametrize("damage", ["changed", "missing"])
 def test_damaged_output_is_refused_by_load_and_mended_by_prepare(
@@ -131,13 +113,18 @@ def test_damaged_output_is_refused_by_load_and_mended_by_prepare(
         ({"tokens": {"train": 13}}, "12 train tokens were counted but 13"),
         ({"types": 6}, "5 types were counted but 6"),
         ({"lines": {"test": 3}}, "2 test lines were counted but 3"),
+        ({"checksums": {f"toy.{split}.txt": ("sha256:0",) for split in SPLITS}}, "published"),
     ],
 )
-def test_wrong_counts_leave_nothing(toy, change_toy, toy_source, tmp_path, fields, what):
+def test_what_does_not_fit_the_registry_leaves_nothing_and_is_never_reused(
+    toy, change_toy, toy_source, tmp_path, fields, what
+):
+    prepare("toy", tmp_path / "old" / "toy", source=toy_source)
     change_toy(**fields)
-    with pytest.raises(InputError, match=what):
-        prepare("toy", tmp_path / "data" / "toy", source=toy_source)
-    assert names(tmp_path / "data") == []
+    for folder in ("data", "old") if "lines" not in fields else ("data",):
+        with pytest.raises(InputError, match=what):
+            prepare("toy", tmp_path / folder / "toy", source=toy_source)
+    assert not any((tmp_path / "data").rglob("*"))
 
 
 @pytest.mark.parametrize("failing", ["encode", "save", "rename"])
@@ -264,16 +251,6 @@ def test_damaged_archives(change_toy, toy_zip, zipped, tmp_path, damage, known, 
     with pytest.raises(InputError, match=named):
         prepare("toy", tmp_path / "data" / "toy", source=tmp_path)
     assert not (tmp_path / "data").exists()
-
-
-@pytest.mark.parametrize("pieces", [[], [[]], [[5]], [[1, 2], [], [3]], [range(1000), range(500)]])
-def test_tokens_are_written_as_numpy_writes_them(tmp_path, pieces):
-    pieces = [np.array(piece, dtype=np.int32) for piece in pieces]
-    whole = np.concatenate([np.zeros(0, np.int32), *pieces])
-    counted = prepare_module._save(tmp_path / "pieces.npy", iter(pieces), eos=2)
-    np.save(tmp_path / "whole.npy", whole)
-    assert (tmp_path / "pieces.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
-    assert counted == (len(whole), int((whole == 2).sum()))
 
 
 class Repeated:

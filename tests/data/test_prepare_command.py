@@ -31,22 +31,24 @@ def test_summary_and_folder(toy, toy_source, tmp_path, capsys):
 
 @pytest.fixture
 def toy_pairs(register_pairs) -> PairSpec:
-    """Registers the parallel corpus "toy-pairs", with a pair that is left out."""
+    """Registers the parallel corpus "toy-pairs", with an empty pair and a long one."""
     text = [(f"a{n} b", f"x{n}") for n in range(30)]
-    texts = {"train": [*text, ("", "x")], "valid": text[:2], "test": text[:3]}
+    long = ("a1 b " * 9, "x1")
+    texts = {"train": [*text, ("", "x"), long], "valid": text[:2], "test": text[:3]}
     return register_pairs("toy-pairs", texts, pieces=30)
 
 
 def test_summary_of_a_parallel_corpus(toy_pairs, tmp_path, capsys):
-    assert call("toy-pairs", "--output", str(tmp_path), "--subwords", "25") == 0
+    words = ["toy-pairs", "--output", str(tmp_path), "--subwords", "25", "--max-length", "9"]
+    assert call(*words) == 0
     corpus = load(tmp_path / "toy-pairs")
-    assert corpus.meta["subwords"]["pieces"] == 25
+    assert (corpus.meta["subwords"]["pieces"], corpus.meta["max_length"]) == (25, 9)
     tokens = corpus.meta["tokens"]
     printed = capsys.readouterr().out.splitlines()
     assert printed[:2] == ["Toy pairs", "Licence: None."]
     for line in (
         "Pairs: train 30, valid 2, test 3",
-        "Left out of train: 1 empty",
+        "Left out of train: 1 empty, 1 too long",
         "Subwords (xb), one <eos> per line included: "
         f"train {tokens['train']}, valid {tokens['valid']}, test {tokens['test']}",
         f"Types (xa), 4 special symbols included: {corpus.source_types}",
@@ -68,17 +70,6 @@ def test_options_of_parallel_corpora(option, toy, toy_pairs, toy_source, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_pairs_beyond_max_length_are_counted(register_pairs, tmp_path, capsys):
-    text = [(f"a{n} b", f"x{n}") for n in range(30)]
-    train = [*text, ("a1 b " * 9, "x1")]
-    register_pairs("toy-pairs", {"train": train, "valid": train[-2:], "test": text[:3]}, pieces=30)
-    assert call("toy-pairs", "--output", str(tmp_path), "--max-length", "9") == 0
-    assert load(tmp_path / "toy-pairs").meta["max_length"] == 9
-    printed = capsys.readouterr().out.splitlines()
-    assert "Pairs: train 30, valid 2, test 3" in printed
-    assert "Left out of train: 1 too long" in printed
-
-
 def test_defaults_come_from_the_environment(toy, toy_source, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DEFINE_DATA_SOURCE", str(toy_source))
     monkeypatch.setenv("DEFINE_DATA", str(tmp_path / "here"))
@@ -98,9 +89,3 @@ def test_unknown_corpus_is_refused_by_the_parser(capsys):
         call("penn")
     assert raised.value.code == 2
     assert "ptb" in capsys.readouterr().err
-
-
-def test_help_shows_an_example(capsys):
-    with pytest.raises(SystemExit):
-        call("--help")
-    assert "define prepare ptb --source" in capsys.readouterr().out

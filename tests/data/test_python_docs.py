@@ -107,13 +107,6 @@ def test_sentences(text, expected):
     assert list(python_docs.sentences(text)) == expected
 
 
-def test_docstrings_and_comments_are_found():
-    source = '"""One."""\n# two\n#   three\nx = 1  # no\nclass A:\n    """Four."""\n    # five\n'
-    assert python_docs._docstrings(source) == ["One.", "Four."]
-    comments = [block.split() for block in python_docs._comments(source)]
-    assert comments == [["two", "three"], ["five"]]
-
-
 def test_python_without_sources_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(python_docs.sysconfig, "get_path", lambda _: str(tmp_path))
     with pytest.raises(InputError, match="holds no Python sources"):

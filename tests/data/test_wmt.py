@@ -117,23 +117,6 @@ def sacrebleu_texts(name, archive, folder, monkeypatch) -> tuple[list[str], list
     return list(dataset.source("en-de")), [line for (line,) in dataset.references("en-de")]
 
 
-def test_what_is_published_where():
-    assert {file.name: file.mirrors for file, _ in (*TRAINING, *TESTS)} == {
-        "training-parallel-europarl-v7.tgz": ("https://www.statmt.org/wmt13/",),
-        "training-parallel-commoncrawl.tgz": ("https://www.statmt.org/wmt13/",),
-        "training-parallel-nc-v9.tgz": ("https://www.statmt.org/wmt14/",),
-        "training-parallel-nc-v11.tgz": ("https://www.statmt.org/wmt16/translation-task/",),
-        "test-filtered.tgz": ("https://statmt.org/wmt14/",),
-        "test-full.tgz": ("https://statmt.org/wmt14/",),
-        "test.tgz": ("https://data.statmt.org/wmt17/translation-task/",),
-    }
-    assert {file.name: file.checksums for file, _ in TESTS} == {
-        "test-filtered.tgz": ("md5:84c597844c1542e29c2aff23aaee4310",),
-        "test-full.tgz": ("md5:a8cd784e006feb32ac6f3d9ec7eb389a",),
-        "test.tgz": ("md5:86a1724c276004aa25455ae2a04cef26",),
-    }
-
-
 def test_evaluation_sets_are_those_of_sacrebleu(prepare, archives, tmp_path, monkeypatch):
     corpus = prepare("wmt14-en-de", 150)
     names = {"newstest2014": "wmt14", "newstest2014_full": "wmt14/full", "newstest2017": "wmt17"}

@@ -9,7 +9,6 @@ import pytest
 import slow_reference as reference
 import torch
 from fairseq import options
-from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 from fairseq.data import LanguagePairDataset
 from fairseq.dataclass.configs import GenerationConfig
 from fairseq.dataclass.utils import convert_namespace_to_omegaconf
@@ -23,7 +22,6 @@ from define import plugin
 from define.bench.generated import dictionary
 from define.core.counting import count_parameters
 from define.core.transformer import SHARES
-from define.criterions.translation import TranslationCriterion
 from define.errors import InputError
 from define.models.transformer import (
     ARCHITECTURES,
@@ -34,33 +32,17 @@ from define.train.compose import compose
 
 SOURCE, TARGET = dictionary(23), dictionary(19)
 PAD, EOS = SOURCE.pad(), SOURCE.eos()
-SMALL = DefineTransformerConfig(
-    map_dim=8,
-    expand_dim=20,
-    reduce_dim=15,
-    max_groups=4,
-    width_multiple=1,
-    unit_dropout=0.0,
-    model_dim=15,
-    inner_dim=11,
-    heads=3,
-    encoder_layers=2,
-    decoder_layers=3,
-    dropout=0.0,
-)
+UNIT = {"map_dim": 8, "expand_dim": 20, "reduce_dim": 15, "max_groups": 4, "width_multiple": 1}
+STACKS = {"model_dim": 15, "inner_dim": 11, "heads": 3, "encoder_layers": 2, "decoder_layers": 3}
+SMALL = DefineTransformerConfig(**UNIT, **STACKS, unit_dropout=0.0, dropout=0.0)
+CLUSTERS = {"map": "adaptive", "cutoffs": [7, 12]}
 INPUTS = {
     "table": {"input": "table", "map_dim": 15},
     "linear": {"input": "linear"},
     "mlp": {"input": "mlp"},
     "define": {},
-    "adaptive table": {
-        "map": "adaptive",
-        "input": "table",
-        "map_dim": 15,
-        "cutoffs": [7, 12],
-        "cluster_factor": 3,
-    },
-    "adaptive define": {"map": "adaptive", "cutoffs": [7, 12], "cluster_factor": 2},
+    "adaptive table": {**CLUSTERS, "input": "table", "map_dim": 15, "cluster_factor": 3},
+    "adaptive define": {**CLUSTERS, "cluster_factor": 2},
     "projective define": {"map": "projective", "map_dim": 6, "projected_dim": 8, "cutoffs": [9]},
 }
 COMBINATIONS = [
@@ -316,35 +298,22 @@ def test_parameters_at_the_papers_size(fields, define, io):
     assert paper(**fields, pre_norm=True, output_bias=True) == expected
 
 
-def test_sinusoidal_positions_have_no_parameters_and_odd_dimensions_are_padded():
-    model = build()
-    assert not list(model.encoder.embed_positions.parameters())
-    assert model.encoder.embed_positions(torch.tensor([[5, 6]]))[..., -1].eq(0).all()
-
-
 # Initial values.
 
 
 @pytest.mark.parametrize("share", SHARES)
 def test_initial_values(share):
     types = dictionary(3_000)
-    config = DefineTransformerConfig(encoder_layers=1, decoder_layers=1, share=share)
+    layers = {"encoder_layers": 1, "decoder_layers": 1}
+    config = DefineTransformerConfig(**layers, share=share, output_bias=True)
     model = DefineTransformer.from_dictionaries(config, types, types)
     for embedding in model.embeddings:
         assert embedding.map.weight.std().item() == pytest.approx(N_ROW**-0.5, rel=0.02)
         assert abs(embedding.map.weight.mean().item()) < 0.001
     output = model.decoder.output_projection
+    assert output.bias.eq(0).all()
     assert output.weight.std().item() == pytest.approx(output.in_features**-0.5, rel=0.02)
     assert output.in_features == (N_ROW if config.shares_output else M)
-
-
-def test_initial_biases_of_the_output_layer_are_zero():
-    config = replace(SMALL, output_bias=True)
-    assert (
-        DefineTransformer.from_dictionaries(config, SOURCE, TARGET)
-        .decoder.output_projection.bias.eq(0)
-        .all()
-    )
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -418,6 +387,7 @@ def test_the_fold_changes_no_output(fields):
 
 
 def test_the_fold_is_read_and_dropped_by_training():
+    assert not any(embedding.cached for embedding in prepared(build(cache=False)).embeddings)
     model = prepared(build())
     for embedding in model.embeddings:
         calls = []
@@ -429,11 +399,6 @@ def test_the_fold_is_read_and_dropped_by_training():
         assert calls and not embedding.cached
     with pytest.raises(RuntimeError, match="cannot train after"):  # fairseq's own rule
         model.train()
-
-
-def test_the_fold_can_be_left_out():
-    model = prepared(build(cache=False))
-    assert not any(embedding.cached for embedding in model.embeddings)
 
 
 @pytest.mark.parametrize("cache", [False, True])
@@ -493,34 +458,6 @@ def test_hypotheses_with_and_without_the_fold_are_the_same(updates):
         assert len(set(map(tuple, found[0][::3]))) == 4, "it must tell the sentences apart"
 
 
-# The loss.
-
-
-@pytest.mark.parametrize("kind", [LabelSmoothedCrossEntropyCriterion, TranslationCriterion])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
-def test_the_smoothed_loss_is_the_closed_form(smoothing, kind):
-    """Of every target but padding: all other types share the smoothing evenly."""
-    model = build()
-    batch = sample(model)
-    task = Namespace(target_dictionary=TARGET)
-    criterion = kind(task, False, smoothing)
-    loss, scored, log = criterion(model, batch)
-    expected = nll = tokens = 0.0
-    for output, targets in zip(logits(model, batch), batch["target"].tolist(), strict=True):
-        for row, target in zip(output, targets, strict=True):
-            if target == PAD:
-                continue
-            log_probs = row - row.exp().sum().log()
-            for label, log_prob in enumerate(log_probs.tolist()):
-                share = smoothing / (len(TARGET) - 1)
-                expected -= (1 - smoothing if label == target else share) * log_prob
-            nll -= log_probs[target].item()
-            tokens += 1
-    assert scored == log["ntokens"] == tokens == int((batch["target"] != PAD).sum())
-    assert loss.item() == pytest.approx(expected, rel=1e-6)  # fairseq's softmax is in float32
-    assert log["nll_loss"].item() == pytest.approx(nll, rel=1e-6)
-
-
 # Names for fairseq's command line.
 
 
@@ -539,16 +476,12 @@ RECIPE = {"init", "dropout", "attention_dropout", "activation_dropout", "pre_nor
 
 
 @pytest.mark.parametrize("name", ["define_transformer", *ARCHITECTURES])
-def test_every_architecture_has_its_own_values_and_the_defaults(name):
-    assert parsed("--arch", name) == DEFAULTS | ARCHITECTURES.get(name, {}) | {"_name": name}
-
-
-@pytest.mark.parametrize("name", ["define_transformer", *ARCHITECTURES])
-def test_options_override_an_architecture(name):
+def test_every_architecture_has_its_own_values_and_the_defaults_and_options_override_them(name):
+    expected = DEFAULTS | ARCHITECTURES.get(name, {}) | {"_name": name}
+    assert parsed("--arch", name) == expected
     words = "--map-dim 16 --input linear --heads 2 --pre-norm --share all".split()
-    found = parsed("--arch", name, *words)
-    own = {"map_dim": 16, "input": "linear", "heads": 2, "pre_norm": True, "share": "all"}
-    assert found == DEFAULTS | ARCHITECTURES.get(name, {}) | own | {"_name": name}
+    given = {"map_dim": 16, "input": "linear", "heads": 2, "pre_norm": True, "share": "all"}
+    assert parsed("--arch", name, *words) == expected | given
 
 
 @pytest.mark.parametrize(
@@ -584,16 +517,10 @@ def test_architectures_have_the_sizes_of_table_3(name, row, scale):
         ({"max_source_positions": 0}, "max_source_positions = 0 must be at least 1"),
         ({"dropout": 1.0}, r"model.dropout = 1.0 must be at least 0 and below 1"),
         ({"attention_dropout": -0.1}, r"attention_dropout = -0.1 must be at least 0"),
-        (
-            {"reduce_dim": 16},
-            "output has 16 dimensions, but model.model_dim = 15; set model.reduce_dim",
-        ),
+        ({"reduce_dim": 16}, "has 16 dimensions, but model.model_dim = 15; set model.reduce_dim"),
         ({"input": "table"}, "output has 8 dimensions, but model.model_dim = 15; set .* model.map"),
         ({"heads": 4}, "model_dim = 15 must be a multiple of model.heads = 4"),
-        (
-            {"share": "all", "map": "adaptive", "cutoffs": [5]},
-            "share = all needs one table for all types, but model.map = adaptive; set model.map=st",
-        ),
+        ({"share": "all", **CLUSTERS}, "all needs one table .* model.map = adaptive; set .*map=st"),
         ({"input": "gru"}, "input = 'gru'"),
         ({"unit": "text", "max_groups": 3}, "n. = 8 cannot be split into 3"),
     ],

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from define.cli.checks import check_allocator
 from define.errors import InputError
 from define.runs import environment
 from define.runs.environment import SYSTEM, VARIABLE, WAITING, chosen, set_waiting
@@ -124,16 +123,3 @@ def test_the_first_library_that_is_there_is_chosen(tmp_path, monkeypatch):
         InputError, match=r"DEFINE_ALLOCATOR = jemaloc is not a file; name a library"
     ):
         chosen({VARIABLE: "jemaloc"})
-
-
-@ON_LINUX
-def test_doctor_names_the_allocator_or_the_package(monkeypatch):
-    assert check_allocator({}, "libtcmalloc_minimal.so.4").detail == "libtcmalloc_minimal.so.4"
-    monkeypatch.setattr(environment, "LIBRARIES", ())
-    missing = check_allocator({}, SYSTEM)
-    assert missing.status == "warning" and "libtcmalloc-minimal4" in missing.fix
-    off = check_allocator({VARIABLE: "none"}, SYSTEM)
-    assert off.status == "ok" and "DEFINE_ALLOCATOR = none" in off.detail
-    monkeypatch.setattr(environment, "LIBRARIES", (__file__,))
-    found = check_allocator({}, SYSTEM)
-    assert found.status == "ok" and __file__ in found.detail
