@@ -56,6 +56,11 @@ def load(path: str | Path) -> Mapping[str, Any]:
     return checkpoint
 
 
+def trained_on(checkpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The `define.data.prepared.identity` of its corpus; None if an earlier version wrote it."""
+    return checkpoint.get("task_state", {}).get("corpus")
+
+
 def build(checkpoint: Mapping[str, Any], num_types: int) -> nn.Module:
     """The model of a checkpoint, in evaluation mode; after the NT-ASGD switch its averaged weights.
 

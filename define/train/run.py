@@ -9,6 +9,7 @@ from fairseq import checkpoint_utils
 from omegaconf import DictConfig, OmegaConf
 
 from define import plugin
+from define.data.prepared import require_same
 from define.errors import InputError
 from define.runs import provenance, records
 from define.tasks.observer import Observed, Observer
@@ -73,8 +74,10 @@ def _train(
             parameters=counts,
             provenance=origin,
         )
-    elif origin["commit"] != record["provenance"]["commit"]:
-        record["provenance"].setdefault("resumed_at", []).append(origin["commit"])
+    else:
+        require_same(record["provenance"]["data"], corpus.identity)
+        if origin["commit"] != record["provenance"]["commit"]:
+            record["provenance"].setdefault("resumed_at", []).append(origin["commit"])
     record["status"] = "running"
     write_configs(config, folder)
     records.write(path, record)
