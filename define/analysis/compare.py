@@ -13,6 +13,7 @@ from define.analysis import published
 from define.analysis.published import PublishedRow
 from define.analysis.stats import Statistic, summarise
 from define.errors import InputError
+from define.runs.recipe import between_seeds
 from define.runs.records import RunRecord
 
 SCALES = ("paper", "mini", "smoke")
@@ -144,13 +145,12 @@ def compare(
     """Every row of the paper's table, then our control rows, section by section.
 
     Raises:
-        InputError: an unknown table or scale, or seeds of one row with different parameter counts,
-            evaluation protocols or translations.
+        InputError: an unknown table or scale, or seeds of one row with different settings,
+            corpora, parameter counts, evaluation protocols or translations.
     """
     paper_rows, baseline = published.table(table), published.baseline(table)
     paper_slugs = {row.row for row in paper_rows}
-    records = of_table(table, records)
-    rows = []
+    records, rows = of_table(table, records), []
     for scale, data in sections(table, records, scales):
         runs = by_row([r for r in records if (r.scale, r.data) == (scale, data)])
         controls = [
@@ -227,7 +227,9 @@ def _compare_row(
     runs = sorted(runs, key=lambda record: record.seed)
     finished = [record for record in runs if record.finished]
     counted = finished or runs
+    _require_equal_configs(finished)
     _require_equal(counted, "parameter counts", lambda record: record.parameters)
+    _require_equal(finished, "corpora", lambda record: record.provenance["data"]["sha256"])
     _require_equal(finished, "evaluation protocols", lambda record: settings(record.protocols))
     _require_equal(finished, "translations", lambda record: settings(record.translations))
     measured = dict.fromkeys([*METRICS, *(metric for r in finished for metric in r.metrics)])
@@ -274,6 +276,16 @@ def _require_equal(
             raise InputError(
                 f"{runs[0].path} and {record.path} are seeds of the same row with different "
                 f"{what}; move one of them away"
+            )
+
+
+def _require_equal_configs(runs: Sequence[RunRecord]) -> None:
+    for record in runs[1:]:
+        if found := between_seeds(runs[0].config, record.config):
+            raise InputError(
+                f"{runs[0].path} and {record.path} are seeds of the same row with different "
+                f"settings ({found[0].key} is {found[0].old} and {found[0].new}); move one of them "
+                f"away"
             )
 
 

@@ -171,6 +171,23 @@ def test_seeds_of_different_models_are_refused(tmp_path, put):
         compare("1c", records.find([tmp_path]))
 
 
+def test_seeds_of_different_settings_are_refused(tmp_path, put):
+    def config(seed: int, lr: float, **version) -> dict:
+        common = {"seed": seed, **version}
+        run = {"dir": f"runs/seed_{seed}", "row": "awd_lstm"}
+        return {"seed": seed, "common": common, "run": run, "optimization": {"lr": [lr]}}
+
+    put(tmp_path, seed=1, config=config(1, 30.0))
+    put(tmp_path, seed=2, config=config(2, 30.0, a_key_of_another_version=True))
+    assert _rows(tmp_path)["mini", "ptb", "awd_lstm"].seeds == (1, 2)
+    put(tmp_path, seed=3, config=config(3, 0.0001), status="interrupted")
+    assert _rows(tmp_path)["mini", "ptb", "awd_lstm"].unfinished == {3: "interrupted"}
+    put(tmp_path, seed=3, config=config(3, 0.0001))
+    named = r"seed_1.*seed_3.*different settings \(optimization.lr is \[30.0\] and \[0.0001\]\)"
+    with pytest.raises(InputError, match=named):
+        _rows(tmp_path)
+
+
 def test_a_row_that_is_another_tables_run_shows_that_run(tmp_path, put):
     put(tmp_path, table="1a", row="lstm_r5", data="wikitext-2", test_ppl=90.0)
     put(tmp_path, table="1a", row="lstm_r4", data="wikitext-2", test_ppl=95.0)
