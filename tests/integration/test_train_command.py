@@ -167,6 +167,8 @@ def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
         ("optimization.lr=[]", "optimization.lr"),
         ("optimization.lr=[0.0]", "optimization.lr"),
         ("optimization.max_epoch=0", "never end"),
+        ("checkpoint.best_checkpoint_metric=bleu", "best_checkpoint_metric = bleu is none"),
+        ("checkpoint.maximize_best_checkpoint_metric=true", "keep the worst epoch"),
         ("data_root=/nowhere", "no prepared corpus in /nowhere/python_docs"),
         ("task.data=/nowhere", "no prepared corpus in /nowhere"),
     ],
