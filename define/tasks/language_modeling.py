@@ -18,7 +18,7 @@ from define.optim import adam, sgd  # noqa: F401 - `--user-dir` imports only mod
 from define.optim.nt_asgd import FairseqNTASGD
 from define.tasks.batches import StreamBatches, TokenDataset
 from define.tasks.corpus import KnowsCorpus
-from define.tasks.observer import Observed, autocast
+from define.tasks.observer import Observed, autocast, require_known_world
 from define.tasks.options import (
     LanguageModelingOptions,
     check,
@@ -97,6 +97,7 @@ class StreamLanguageModelingTask(Observed, KnowsCorpus, FairseqTask):
         return criterion
 
     def begin_epoch(self, epoch, model) -> None:
+        require_known_world()
         self.observer.begin()
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):

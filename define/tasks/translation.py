@@ -19,7 +19,7 @@ from define.data.parallel import pairs
 from define.data.parallel.binarise import read_dictionaries
 from define.errors import InputError
 from define.tasks.corpus import KnowsCorpus
-from define.tasks.observer import Observed, autocast, check_autocast
+from define.tasks.observer import Observed, autocast, check_autocast, require_known_world
 from define.tasks.options import TranslationOptions
 
 # fairseq requests pinned memory without a GPU, mixes the types of attention masks and calls
@@ -90,6 +90,7 @@ class DefineTranslationTask(Observed, KnowsCorpus, TranslationTask):
         return batches
 
     def begin_epoch(self, epoch, model) -> None:
+        require_known_world()
         super().begin_epoch(epoch, model)
         self._epoch = epoch
         self.observer.begin()

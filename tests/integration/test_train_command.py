@@ -183,6 +183,14 @@ def test_bad_values_are_refused_before_anything_is_left(override, named, train, 
     assert list(workplace.iterdir()) == []
 
 
+def test_processes_that_fairseq_does_not_join_are_refused(train, workplace, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun does
+    assert train("optimization.max_update=2", "run.dir=run") == 2
+    assert capsys.readouterr().err.startswith(
+        "define: WORLD_SIZE = 2 processes were started, but fairseq joins 1: "
+    )
+
+
 @pytest.mark.parametrize("overrides", [["optimization.clip_norm=0"], []])
 def test_a_diverging_run_is_one_sentence(overrides, train, workplace, capsys):
     assert train("optimization.lr=[1e9]", "run.dir=run", *overrides) == 2
