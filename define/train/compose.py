@@ -134,6 +134,12 @@ def compose(overrides: list[str]) -> DictConfig:
     ):
         if value not in choices:
             raise InputError(f"{choice} = {value!r} is unknown; take one of {', '.join(choices)}")
+    for key in ("table", "row", "corpus"):  # they name folders
+        if not re.fullmatch(r"(\w[\w.-]*)?", config.run[key], re.ASCII):
+            raise InputError(
+                f"run.{key} = {config.run[key]!r} must be a plain name of letters, digits, _, - "
+                f"and .; choose another folder with run.dir=FOLDER"
+            )
     if config.seed < 0 or config.threads < 1:
         raise InputError(
             f"seed = {config.seed} must be at least 0 and threads = {config.threads} at least 1"

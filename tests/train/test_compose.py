@@ -42,6 +42,13 @@ def test_a_text_is_never_run_as_code(betas, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("key", ["table", "row", "corpus"])
+@pytest.mark.parametrize("name", ["..", "../x", "/x", "a/b", "a b", ".x"])
+def test_names_that_are_folders_are_plain(key, name):
+    with pytest.raises(InputError, match=f"run.{key} = '{name}' must be a plain name"):
+        compose([*TXL, override(f"run.{key}", name)])
+
+
 @pytest.mark.parametrize("betas", ["'(0.9, 0.98)'", "[0.9,0.98]"])
 def test_both_forms_of_betas_are_taken(betas):
     compose([*TXL, f"optimizer.adam_betas={betas}"])
