@@ -132,7 +132,12 @@ def _run_fairseq(config: DictConfig, observer: Observer, updates: int) -> None:
     Observed.observer = observer
     try:
         fairseq_main(OmegaConf.create(fairseq_config(config)))
-    except (FloatingPointError, OverflowError) as error:
+    except (FloatingPointError, OverflowError, StopIteration) as error:
+        if isinstance(error, StopIteration):
+            # fairseq's search for the layer that overflowed fails on outputs without gradient.
+            if not isinstance(error.__context__, FloatingPointError):
+                raise
+            error = error.__context__
         # The arguments of an OverflowError are a number and a text.
         raise InputError(
             f"training has diverged ({error.args[-1]}); take a smaller optimization.lr"
