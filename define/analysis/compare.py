@@ -13,6 +13,7 @@ from define.analysis import published
 from define.analysis.published import PublishedRow
 from define.analysis.stats import Statistic, summarise
 from define.errors import InputError
+from define.runs.recipe import between_seeds
 from define.runs.records import RunRecord
 
 SCALES = {
@@ -190,7 +191,8 @@ def compare(
         scales: only these scales; by default all that have runs, or "paper" if there are none.
     Raises:
         InputError: an unknown table, a scale that neither exists nor has runs, or seeds of one row
-            with different parameter counts, evaluation protocols or translations.
+            with different settings, corpora, parameter counts, evaluation protocols or
+            translations.
     """
     records, paper_data = of_table(table, records), published.data(table)
     found = {(record.scale, record.data) for record in records}
@@ -228,7 +230,9 @@ def _row(
 ) -> ComparisonRow:
     finished = [record for record in runs if record.finished]
     counted = finished or runs
+    _require_equal_configs(finished)
     _require_equal(counted, "parameter counts", lambda r: r.parameters)
+    _require_equal(finished, "corpora", lambda r: r.provenance["data"]["sha256"])
     _require_equal(finished, "evaluation protocols", lambda r: settings(r.protocols))
     _require_equal(finished, "translations", lambda r: settings(r.translations))
     measured = dict.fromkeys([*METRICS, *(metric for r in finished for metric in r.metrics)])
@@ -286,6 +290,16 @@ def _require_equal(
             raise InputError(
                 f"{runs[0].path} and {record.path} are seeds of the same row with different "
                 f"{what}; move one of them away"
+            )
+
+
+def _require_equal_configs(runs: Sequence[RunRecord]) -> None:
+    for record in runs[1:]:
+        if found := between_seeds(runs[0].config, record.config):
+            raise InputError(
+                f"{runs[0].path} and {record.path} are seeds of the same row with different "
+                f"settings ({found[0].key} is {found[0].old} and {found[0].new}); move one of them "
+                f"away"
             )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from define.data.prepared import ALLOW_OTHER_CORPUS, require_same
 from define.data.text import corpora
 from define.errors import InputError
 from define.files import write_json
@@ -52,6 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="may be given more than once (default: valid)",
     )
     parser.add_argument("--data", metavar="DIR", help="prepared corpus (default: the training's)")
+    parser.add_argument("--allow-other-corpus", action="store_true", help=ALLOW_OTHER_CORPUS)
     parser.add_argument(
         "--batch-size",
         type=int,
@@ -123,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.output and "valid" not in splits:
         raise InputError("--output needs the validation score; add --split valid")
+    if args.output and args.allow_other_corpus:
+        raise InputError("--output is for the run's own corpus; leave out --allow-other-corpus")
     caches = _caches(args)
     row = _row(args)
     record = _run_record(args.checkpoint)
@@ -133,6 +137,9 @@ def run(args: argparse.Namespace) -> int:
         )
     checkpoint = checkpoints.load(args.checkpoint)
     corpus = corpora.load(args.data or checkpoint["cfg"]["task"]["data"])
+    # The run's record knows the files of the corpus, even where an old checkpoint does not.
+    trained = checkpoints.trained_on(checkpoint) or (record and record["provenance"]["data"])
+    require_same(trained, corpus.identity, args.allow_other_corpus)
     model = checkpoints.build(checkpoint, corpus.types)
     name, protocol = _protocol(args, checkpoint["cfg"]["task"]["bptt"], record)
     if args.device == "cuda" and not torch.cuda.is_available():

@@ -66,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--language",
         metavar="CODE",
-        help="with --reference: its language, e.g. de, for the Moses tokenizer",
+        help="with --reference: its language, e.g. de or zh, for the tokenizers",
     )
     parser.add_argument(
         "--baseline",
@@ -80,9 +80,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Scores and prints. Raises InputError for options or files that do not fit together."""
+    from define.evaluation.bleu import doubts
+
     baseline = [args.baseline] if args.baseline else []
     systems = {name: _read(path) for name, path in _named(baseline + args.hypotheses).items()}
     language, targets = _targets(args)
+    for name, lines in systems.items():
+        for doubt in doubts(targets[0].of(lines), targets[0].references):
+            print(f"define: warning: {name} {doubt}", file=sys.stderr)
     if args.baseline:
         result = _significance(systems, targets[0], language)
     else:
@@ -128,6 +133,9 @@ def _targets(args: argparse.Namespace) -> tuple[str, list[Target]]:
     if args.reference:
         if args.set or not args.language:
             raise InputError("--reference goes with --language CODE and without --set")
+        from define.evaluation.bleu import require_language
+
+        require_language(args.language)
         return args.language, [Target(Path(args.reference).stem, _read(args.reference))]
     from define.data.parallel import pairs
 
@@ -199,6 +207,8 @@ def _print_scores(result: Mapping[str, Any]) -> None:
     for system, sets in result["systems"].items():
         for name, found in sets.items():
             for metric, label in TRANSLATED.items():
+                if metric not in found:
+                    continue
                 sentences = f"{found['sentences']:,}"
                 rows.append([system, name, sentences, label, _interval(found[metric])])
                 signatures[metric] = found[metric]["signature"]
@@ -212,6 +222,8 @@ def _print_significance(result: Mapping[str, Any]) -> None:
     baseline = result["systems"][result["baseline"]]
     rows = []
     for metric, label in TRANSLATED.items():
+        if metric not in baseline:
+            continue
         for system, scores in result["systems"].items():
             found = scores[metric]
             difference = found["score"] - baseline[metric]["score"]

@@ -7,6 +7,7 @@ import time
 from dataclasses import fields
 from pathlib import Path
 
+from define.data.prepared import ALLOW_OTHER_CORPUS, require_same
 from define.errors import InputError
 from define.files import atomic_write
 
@@ -39,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--data", metavar="DIR", help="prepared pair corpus (default: the training's)"
     )
+    parser.add_argument("--allow-other-corpus", action="store_true", help=ALLOW_OTHER_CORPUS)
     parser.add_argument("--output", metavar="FILE", help="default: standard output")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
     parser.add_argument("--threads", type=int, metavar="N", help="of the CPU")
@@ -69,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from define.data.parallel import pairs
+    from define.evaluation import checkpoints
     from define.evaluation.decodings import Decoding
     from define.train import decoding
 
@@ -84,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
     checkpoint = decoding.read(args.checkpoint)
     corpus = pairs.load(args.data or checkpoint["cfg"]["task"]["data"])
+    require_same(checkpoints.trained_on(checkpoint), corpus.identity, args.allow_other_corpus)
     task = decoding.task_for(checkpoint, corpus)
     model = decoding.load_model(args.checkpoint, task, how, args.device == "cuda")
     lines = corpus.source_text(args.set) if args.set else _read(args.input)

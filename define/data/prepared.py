@@ -1,5 +1,6 @@
 """The folder of a prepared corpus: it appears whole or not at all, and is checked when opened."""
 
+import hashlib
 import json
 import os
 import platform
@@ -17,6 +18,9 @@ from define.files import sha256, write_json
 
 SPLITS = ("train", "valid", "test")
 META = "meta.json"
+ALLOW_OTHER_CORPUS = (
+    "read a corpus that the checkpoint was not trained on; its dictionary must be the same"
+)
 T = TypeVar("T")
 C = TypeVar("C")
 
@@ -53,6 +57,53 @@ def opened(folder: Path) -> Iterator[dict[str, Any]]:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / META} is not readable ({error!r}); {fix}.") from None
+
+
+def identity(
+    name: str, sha256: Mapping[str, str], dictionaries: Mapping[str, Iterable[str]]
+) -> dict[str, Any]:
+    """What a checkpoint keeps of the corpus that it is trained on.
+
+    Args:
+        sha256: checksums of the corpus's files.
+        dictionaries: file of a dictionary -> its types by id; their counts do not matter.
+    """
+    digests = {
+        file: hashlib.sha256("\n".join(types).encode()).hexdigest()
+        for file, types in dictionaries.items()
+    }
+    return {"name": name, "sha256": dict(sha256), "dictionaries": digests}
+
+
+def require_same(
+    trained: Mapping[str, Any] | None, given: Mapping[str, Any], allow_other: bool = False
+) -> None:
+    """Refuses a corpus that is not the one of the training; what only one of them names is passed.
+
+    Args:
+        trained, given: from `identity`; None for a checkpoint of an earlier version, which does not
+            know its corpus.
+        allow_other: whether only the dictionaries must be equal.
+    Raises:
+        InputError: a dictionary or, unless allowed, another file differs.
+    """
+    if trained is None:
+        return
+    fix = f"name the corpus {trained['name']!r} as it was prepared for the training"
+    other = ", or take another for `define evaluate` or `translate` with --allow-other-corpus"
+    for kind, rule in (
+        ("dictionaries", "the same types in the same order"),
+        ("sha256", "the same SHA-256"),
+    ):
+        old, new = trained.get(kind, {}), given[kind]
+        differing = sorted(file for file in old.keys() & new.keys() if old[file] != new[file])
+        if differing and kind == "sha256" and allow_other:
+            continue
+        if differing:
+            raise InputError(
+                f"{differing[0]} of the corpus {given['name']!r} is not the one of the training "
+                f"(it must have {rule}); {fix}{other if kind == 'sha256' else ''}"
+            )
 
 
 def prepare_folder(

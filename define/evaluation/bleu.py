@@ -6,6 +6,7 @@ which names all settings. The seed is sacreBLEU's own: 12345, unless SACREBLEU_S
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -14,18 +15,78 @@ import sacremoses
 from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.metrics.base import Metric
 from sacrebleu.significance import PairedTest, Result
+from sacremoses.corpus import NonbreakingPrefixes
 
 from define.errors import InputError
 
 RESAMPLES = 1_000
 
 METRICS: dict[str, Callable[[], Metric]] = {
-    "bleu": partial(BLEU, tokenize="13a"),
+    "bleu": BLEU,
     "chrf": CHRF,
     # Without `force`, sacreBLEU warns of text that is tokenised already, as it has to be here.
     "bleu_compound_split": partial(BLEU, tokenize="none", force=True),
 }
 """Name of each metric -> sacreBLEU's metric; `compound_split` makes the tokens of the last one."""
+
+TOKENIZERS = {"zh": "zh", "yue": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}
+"""Language -> sacreBLEU's tokenizer where that is not 13a; these have no `bleu_compound_split`."""
+
+WITHOUT_SPACES = ("bo", "dz", "km", "lo", "my", "th")
+"""Languages that 13a cannot split into words, nor has sacreBLEU a tokenizer of its own for them."""
+
+ISO_639_1 = """
+aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv
+dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie
+ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv
+mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm
+rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts
+tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
+""".split()
+
+
+def require_language(code: str) -> None:
+    """Refuses a language whose words sacreBLEU would not find.
+
+    Raises:
+        InputError: an unknown code, a language without spaces, or a tokenizer that is missing.
+    """
+    if code not in {*ISO_639_1, *NonbreakingPrefixes().available_langs.values()}:
+        raise InputError(
+            f"--language {code} is unknown; take the two letters of ISO 639-1, such as de or zh"
+        )
+    if code in WITHOUT_SPACES:
+        raise InputError(
+            f"--language {code} is written without spaces between words, and sacreBLEU has no "
+            f"tokenizer for it; split the words of both files and score the pieces elsewhere"
+        )
+    try:
+        BLEU(tokenize=TOKENIZERS.get(code, "13a"))
+    except RuntimeError:
+        raise InputError(
+            f"--language {code} needs a tokenizer that is not installed; install it with "
+            f"`pip install 'sacrebleu[{code}]'`"
+        ) from None
+
+
+def doubts(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
+    """Reasons for a low score that lie in the files: all metrics compare code points.
+
+    Returns:
+        sentences without a subject, such as "is not in the Unicode normal form NFC, ...".
+    """
+    found, texts = [], ["\n".join(hypotheses), "\n".join(references)]
+    composed = [unicodedata.is_normalized("NFC", text) for text in texts]
+    if composed[0] != composed[1]:
+        words = ("is", "are not") if composed[0] else ("is not", "are")
+        found.append(
+            f"{words[0]} in the Unicode normal form NFC, but the references {words[1]}; convert one"
+        )
+    marks = sorted(c for c in set(texts[0]) - set(texts[1]) if unicodedata.category(c)[0] == "C")
+    if marks:
+        names = ", ".join(f"U+{ord(mark):04X}" for mark in marks[:5])
+        found.append(f"has marks that are no text and not in the references ({names}); remove them")
+    return found
 
 
 def score(hypotheses: Sequence[str], references: Sequence[str], language: str) -> dict[str, Any]:
@@ -34,10 +95,10 @@ def score(hypotheses: Sequence[str], references: Sequence[str], language: str) -
     Args:
         hypotheses: detokenised sentences.
         references: as many, untouched.
-        language: code of their language, for the Moses tokenizer.
+        language: code of their language, for the tokenizers.
     Returns:
-        "sentences", and for each of `METRICS` a dict with "score", "mean" and "half_width" (of the
-        interval), all three between 0 and 100, and "signature".
+        "sentences", and for each of the language's `METRICS` a dict with "score", "mean" and
+        "half_width" (of the interval), all three between 0 and 100, and "signature".
     Raises:
         InputError: no sentences, or not as many hypotheses as references.
     """
@@ -77,6 +138,8 @@ def compare(
     systems: dict[str, dict[str, Any]] = {name: {} for name in hypotheses}
     signatures = {}
     for metric in METRICS:
+        if metric == "bleu_compound_split" and language in TOKENIZERS:
+            continue
         signatures[metric], results = _paired_test(metric, hypotheses, references, language)
         for scores, result in zip(systems.values(), results, strict=True):
             is_tie = result is not results[0] and result.score == results[0].score
@@ -93,14 +156,16 @@ def _paired_test(
     metric: str, hypotheses: Mapping[str, Sequence[str]], references: Sequence[str], language: str
 ) -> tuple[str, list[Result]]:
     """sacreBLEU's signature and its result for each system."""
-    systems = dict(hypotheses)
+    systems, make = dict(hypotheses), METRICS[metric]
+    if metric == "bleu":
+        make = partial(make, tokenize=TOKENIZERS.get(language, "13a"))
     if metric == "bleu_compound_split":
         references = compound_split(references, language)
         systems = {name: compound_split(lines, language) for name, lines in systems.items()}
     # A test of its own for each metric: sacreBLEU would take both kinds of BLEU for the same one.
     test = PairedTest(
         list(systems.items()),
-        {metric: METRICS[metric]()},
+        {metric: make()},
         [references],
         test_type="bs",
         n_samples=RESAMPLES,

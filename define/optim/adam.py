@@ -8,6 +8,7 @@ from fairseq.optim import FairseqOptimizer, register_optimizer
 from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
 
 from define.optim.by_part import ByPart, FactorFields, groups_by_part
+from define.optim.options import require_betas
 
 
 class FusedAdam(torch.optim.AdamW):
@@ -47,6 +48,7 @@ class DefineAdam(ByPart, FairseqAdam):
     """
 
     def __init__(self, cfg: DefineAdamConfig, params):
+        require_betas(cfg.adam_betas)
         groups = groups_by_part(cfg, params)
         if cfg.use_old_adam or cfg.fp16_adam_stats:
             super().__init__(cfg, groups)

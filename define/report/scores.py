@@ -158,6 +158,8 @@ def significance(test: Significance, found: Sequence[RunRecord], names: Mapping[
                 runs.setdefault(scores["hypotheses_sha256"], f"{run}, {name}")
     lines = []
     for metric, label in TRANSLATED.items():
+        if metric not in test.signatures:
+            continue
         baseline = test.systems[test.baseline][metric]["score"]
         for name, scores in test.systems.items():
             score, p_value = scores[metric]["score"], scores[metric]["p_value"]

@@ -40,11 +40,14 @@ class Change:
 def comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     """A resolved config without what may differ between two starts of one run."""
     own = {key: value for key, value in config.items() if key not in PLACES}
-    own["run"] = {k: v for k, v in own["run"].items() if k not in ("dir", "by_scale")}
-    own["task"] = {k: v for k, v in own["task"].items() if k != "data"}
-    # Records of earlier versions hold it.
-    own["common"] = {k: v for k, v in own["common"].items() if k != "plasma_path"}
-    own["checkpoint"] = {k: v for k, v in own["checkpoint"].items() if k not in STORAGE}
+    for section, places in (
+        ("run", ("dir", "by_scale")),
+        ("task", ("data",)),
+        ("common", ("plasma_path",)),  # records of earlier versions hold it
+        ("checkpoint", STORAGE),
+    ):
+        if section in own:
+            own[section] = {k: v for k, v in own[section].items() if k not in places}
     return own
 
 
@@ -62,6 +65,24 @@ def changes(old: Any, new: Any, key: str = "") -> list[Change]:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Sentences such as "model.depth was 7, is 3", for every leaf that differs."""
     return [f"{found.key} was {found.old}, is {found.new}" for found in changes(old, new)]
+
+
+def between_seeds(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
+    """What differs between two configs beside the seed and the table's row.
+
+    A key that only one of them has is of another version of the code, and is passed over.
+    """
+    own = (*DERIVED, "seed", "run.table", "run.row")
+    return [
+        found
+        for found in changes(comparable(old), comparable(new))
+        if found.key not in own and _has(old, found.key) and _has(new, found.key)
+    ]
+
+
+def _has(config: Any, key: str) -> bool:
+    name, _, rest = key.partition(".")
+    return isinstance(config, Mapping) and name in config and (not rest or _has(config[name], rest))
 
 
 def digest(config: Mapping[str, Any]) -> str:

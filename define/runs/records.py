@@ -1,5 +1,6 @@
 """Run records: what one training run left in its `record.json`, validated before it is believed."""
 
+import hashlib
 import json
 import os
 import re
@@ -60,14 +61,24 @@ def without_places(command: str) -> str:
     return shlex.join(words)
 
 
+def digest(record: Mapping[str, Any]) -> str:
+    """The SHA-256 of all fields of a record but `digest`, in the order of their names.
+
+    It shows that a record was damaged or edited by hand. It proves neither who wrote the record nor
+    that the run took place: whoever edits a record can compute it anew.
+    """
+    fields = {key: value for key, value in record.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
 def write(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Validates a record and writes it whole or not at all.
+    """Validates a record and writes it with its `digest`, whole or not at all.
 
     Raises:
         InputError: a field is missing, has the wrong type or contradicts another one.
     """
     reading.check(_FORM, json.dumps(record), path, _REMEDY)
-    write_json(path, record)
+    write_json(path, {**record, "digest": digest(record)})
 
 
 def mark_pruned(path: str | Path) -> None:
@@ -84,10 +95,18 @@ def mark_pruned(path: str | Path) -> None:
 def read_plain(path: str | Path) -> dict[str, Any]:
     """Reads and validates one record, as the plain dict that `write` takes.
 
+    A record of an earlier version has no `digest`; its fields are checked against each other only.
+
     Raises:
         InputError: as `read`.
     """
-    return reading.read_plain(_FORM, Path(path), "run record", _REMEDY)
+    record = reading.read_plain(_FORM, Path(path), "run record", _REMEDY)
+    if record.pop("digest", None) not in (None, digest(record)):
+        raise InputError(
+            f"{path}: it was changed after it was written, for its digest is not that of its "
+            f"fields; restore it, or {_REMEDY}"
+        )
+    return record
 
 
 def read(path: str | Path) -> RunRecord:
@@ -97,7 +116,8 @@ def read(path: str | Path) -> RunRecord:
     interrupted.
 
     Raises:
-        InputError: the file cannot be read, is not JSON, or breaks a rule; names file and field.
+        InputError: the file cannot be read, is not JSON, breaks a rule or does not have the digest
+            of its fields; names file and field.
     """
     path = Path(path)
     record = read_plain(path)

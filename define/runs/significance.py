@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from define.runs import reading
 from define.runs.schema import Interval, Name, Positive, Rule, Sha256
@@ -28,7 +28,7 @@ class Results(TypedDict):
 
     bleu: Tested
     chrf: Tested
-    bleu_compound_split: Tested
+    bleu_compound_split: NotRequired[Tested]
 
 
 class Signatures(TypedDict):
@@ -36,7 +36,7 @@ class Signatures(TypedDict):
 
     bleu: Name
     chrf: Name
-    bleu_compound_split: Name
+    bleu_compound_split: NotRequired[Name]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from fairseq import distributed_utils
@@ -16,7 +17,8 @@ from define.errors import InputError
 from define.optim import adam, sgd  # noqa: F401 - `--user-dir` imports only models and tasks
 from define.optim.nt_asgd import FairseqNTASGD
 from define.tasks.batches import StreamBatches, TokenDataset
-from define.tasks.observer import Observed, autocast
+from define.tasks.corpus import KnowsCorpus
+from define.tasks.observer import Observed, autocast, require_known_world
 from define.tasks.options import (
     LanguageModelingOptions,
     check,
@@ -31,7 +33,7 @@ class LanguageModelingTaskConfig(LanguageModelingOptions, FairseqDataclass):
 
 
 @register_task("define_language_modeling", dataclass=LanguageModelingTaskConfig)
-class StreamLanguageModelingTask(Observed, FairseqTask):
+class StreamLanguageModelingTask(Observed, KnowsCorpus, FairseqTask):
     """Carries the streams' state from batch to batch; resets it between splits and epochs.
 
     Each worker reads `dataset.batch_size` streams, its own columns of one global layout, in windows
@@ -58,6 +60,10 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
     def num_types(self) -> int:
         """V, including end-of-sentence, without padding."""
         return self.corpus.types
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return self.corpus.identity
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs) -> None:
         tokens = self.corpus.tokens[split]
@@ -91,6 +97,7 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
         return criterion
 
     def begin_epoch(self, epoch, model) -> None:
+        require_known_world()
         self.observer.begin()
 
     def train_step(self, sample, model, criterion, optimizer, update_num, ignore_grad=False):
@@ -160,9 +167,11 @@ class StreamLanguageModelingTask(Observed, FairseqTask):
 
     def get_checkpoint_dict(self) -> dict:
         """The state of all workers' streams at the validation before each save."""
-        return {type(self).__name__: {"state": self._all_columns}}
+        ((name, saved),) = super().get_checkpoint_dict().items()
+        return {name: {**saved, "state": self._all_columns}}
 
     def set_checkpoint_dict(self, saved: dict) -> None:
+        super().set_checkpoint_dict(saved)
         self._restored = saved["state"]
 
 

@@ -1,5 +1,6 @@
 """Reports a task's training to a launcher, and sets the precision that both tasks train in."""
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -49,6 +50,24 @@ def autocast(name: str, device: str) -> AbstractContextManager:
     """A context in which matrix products on `device` have the precision `name`."""
     dtype = AUTOCAST[name]
     return nullcontext() if dtype is None else torch.autocast(device, dtype)
+
+
+def require_known_world() -> None:
+    """Refuses processes that a launcher such as torchrun started and fairseq does not join.
+
+    With --cpu, fairseq counts the GPUs and trains a copy of its own in every process.
+
+    Raises:
+        InputError: the environment names more processes than fairseq has joined.
+    """
+    started = int(os.environ.get("WORLD_SIZE") or 1)
+    joined = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    if started > joined:
+        raise InputError(
+            f"WORLD_SIZE = {started} processes were started, but fairseq joins {joined}: each "
+            f"would train a copy of its own; start one process, or set distributed_world_size and "
+            f"distributed_init_method=env:// too"
+        )
 
 
 class Observer:

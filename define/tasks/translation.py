@@ -3,15 +3,23 @@
 import math
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
+from fairseq import utils
 from fairseq.data import FairseqDataset
 from fairseq.data.iterators import EpochBatchIterating
 from fairseq.logging import metrics
 from fairseq.tasks import register_task
 from fairseq.tasks.translation import TranslationConfig, TranslationTask
 
+from define.data import prepared
+from define.data.parallel import pairs
+from define.data.parallel.binarise import read_dictionaries
 from define.errors import InputError
-from define.tasks.observer import Observed, autocast, check_autocast
+from define.tasks.corpus import KnowsCorpus
+from define.tasks.observer import Observed, autocast, check_autocast, require_known_world
 from define.tasks.options import TranslationOptions
 
 # fairseq requests pinned memory without a GPU, mixes the types of attention masks and calls
@@ -27,7 +35,7 @@ class DefineTranslationConfig(TranslationOptions, TranslationConfig):
 
 
 @register_task("define_translation", dataclass=DefineTranslationConfig)
-class DefineTranslationTask(Observed, TranslationTask):
+class DefineTranslationTask(Observed, KnowsCorpus, TranslationTask):
     """Trains and validates like fairseq's task, but drops no sentence and counts scored tokens."""
 
     def __init__(self, cfg: DefineTranslationConfig, src_dict, tgt_dict):
@@ -35,6 +43,23 @@ class DefineTranslationTask(Observed, TranslationTask):
         check_autocast(cfg.autocast)
         self._tokens, self._nll, self._epoch = 0, 0.0, 1
         self._iterated: FairseqDataset | None = None
+
+    @classmethod
+    def setup_task(cls, cfg: DefineTranslationConfig, **kwargs) -> "DefineTranslationTask":
+        task = super().setup_task(cfg, **kwargs)
+        task.identity  # noqa: B018 - refuses changed files before training
+        return task
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Of the corpus; of its dictionaries alone if fairseq-preprocess made the folder."""
+        if self.observer.corpus is not None:
+            return self.observer.corpus.identity
+        folder = Path(utils.split_paths(self.cfg.data)[0])
+        if (folder / prepared.META).is_file():
+            return pairs.load(folder).identity
+        pieces = read_dictionaries(folder, self.cfg.source_lang, self.cfg.target_lang)
+        return prepared.identity(folder.name, {}, pieces)
 
     def get_batch_iterator(
         self,
@@ -65,6 +90,7 @@ class DefineTranslationTask(Observed, TranslationTask):
         return batches
 
     def begin_epoch(self, epoch, model) -> None:
+        require_known_world()
         super().begin_epoch(epoch, model)
         self._epoch = epoch
         self.observer.begin()

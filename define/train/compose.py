@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from define import plugin
 from define.errors import InputError
 from define.optim.by_part import SCALED, require_factor
+from define.optim.options import require_betas
 from define.runs import paths
 from define.tasks.observer import faster_autocast
 from define.train import schema
@@ -133,11 +134,18 @@ def compose(overrides: list[str]) -> DictConfig:
     ):
         if value not in choices:
             raise InputError(f"{choice} = {value!r} is unknown; take one of {', '.join(choices)}")
+    for key in ("table", "row", "corpus"):  # they name folders
+        if not re.fullmatch(r"(\w[\w.-]*)?", config.run[key], re.ASCII):
+            raise InputError(
+                f"run.{key} = {config.run[key]!r} must be a plain name of letters, digits, _, - "
+                f"and .; choose another folder with run.dir=FOLDER"
+            )
     if config.seed < 0 or config.threads < 1:
         raise InputError(
             f"seed = {config.seed} must be at least 0 and threads = {config.threads} at least 1"
         )
     hand_on_factors(config)
+    _refuse_code(config)
     if config.task.get("autocast") == "auto":
         config.task.autocast = faster_autocast(config.model, config.common.cpu)
     if config.run.tokens_per_update:
@@ -204,6 +212,24 @@ def hand_on_factors(config: DictConfig) -> None:
                     f"{key} = {factor} has no effect on optimizer = {config.optimizer._name}; take "
                     f"define_adam, define_sgd or define_nt_asgd"
                 )
+
+
+def _refuse_code(config: DictConfig) -> None:
+    """Refuses texts that fairseq would run as Python code.
+
+    Raises:
+        InputError: such a text, or an option that makes fairseq run one.
+    """
+    for key, value in config.optimizer.items():
+        if key == "adam_betas":
+            require_betas(value)
+        elif isinstance(value, str) and key != "_name":
+            raise InputError(f"optimizer.{key} = {value!r} must be a number, or true or false")
+    if config.distributed_training.pipeline_model_parallel:
+        raise InputError(
+            "distributed_training.pipeline_model_parallel = true is not for these models; set it "
+            "to false"
+        )
 
 
 def _undeclared(config: DictConfig, prefix: str = "") -> list[str]:

@@ -8,6 +8,9 @@ from define.optim.by_part import groups_by_part
 from define.optim.options import require_nonmono
 from define.train.workloads import workload
 
+LOSSES = ("loss", "nll_loss")
+"""What the best checkpoint may be chosen by; the record's best epoch is that of the least loss."""
+
 
 def check_recipe(config: DictConfig) -> None:
     """Refuses what fairseq would take and no run here does.
@@ -28,6 +31,17 @@ def check_recipe(config: DictConfig) -> None:
         raise InputError(f"optimization.lr = {optimization.lr} must be greater than 0")
     if config.dataset.valid_subset != "valid" or config.dataset.disable_validation:
         raise InputError("a run is validated on valid; leave the validation of `dataset` as it is")
+    checkpoint = config.checkpoint
+    if checkpoint.best_checkpoint_metric not in LOSSES:
+        raise InputError(
+            f"checkpoint.best_checkpoint_metric = {checkpoint.best_checkpoint_metric} is none that "
+            f"a run is judged by; take {' or '.join(LOSSES)}"
+        )
+    if checkpoint.maximize_best_checkpoint_metric:
+        raise InputError(
+            f"checkpoint.maximize_best_checkpoint_metric = true would keep the worst epoch, for "
+            f"{checkpoint.best_checkpoint_metric} is a loss; set it to false"
+        )
     parameter = torch.nn.Parameter(torch.zeros(1))
     common = config.common
     if not common.fp16 or common.fp16_no_flatten_grads or common.memory_efficient_fp16:

@@ -9,6 +9,7 @@ from fairseq import checkpoint_utils
 from omegaconf import DictConfig, OmegaConf
 
 from define import plugin
+from define.data.prepared import require_same
 from define.errors import InputError
 from define.runs import provenance, records
 from define.tasks.observer import Observed, Observer
@@ -73,8 +74,10 @@ def _train(
             parameters=counts,
             provenance=origin,
         )
-    elif origin["commit"] != record["provenance"]["commit"]:
-        record["provenance"].setdefault("resumed_at", []).append(origin["commit"])
+    else:
+        require_same(record["provenance"]["data"], corpus.identity)
+        if origin["commit"] != record["provenance"]["commit"]:
+            record["provenance"].setdefault("resumed_at", []).append(origin["commit"])
     record["status"] = "running"
     write_configs(config, folder)
     records.write(path, record)
@@ -129,7 +132,12 @@ def _run_fairseq(config: DictConfig, observer: Observer, updates: int) -> None:
     Observed.observer = observer
     try:
         fairseq_main(OmegaConf.create(fairseq_config(config)))
-    except (FloatingPointError, OverflowError) as error:
+    except (FloatingPointError, OverflowError, StopIteration) as error:
+        if isinstance(error, StopIteration):
+            # fairseq's search for the layer that overflowed fails on outputs without gradient.
+            if not isinstance(error.__context__, FloatingPointError):
+                raise
+            error = error.__context__
         # The arguments of an OverflowError are a number and a text.
         raise InputError(
             f"training has diverged ({error.args[-1]}); take a smaller optimization.lr"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -99,22 +100,44 @@ def last_checkpoint(folder: Path) -> Mapping[str, Any] | None:
     """The checkpoint that training resumes from; none before the first was written.
 
     fairseq writes a checkpoint whole under one name and copies it to the others, of which the last
-    is checkpoint_last.pt: where that copy was cut short, it is made again.
+    is checkpoint_last.pt. A damaged copy is replaced: training resumes from the newest checkpoint
+    from which it can reach the best one of the run again, or that is the best one so far itself.
 
     Raises:
-        InputError: no checkpoint is readable.
+        InputError: there is no such checkpoint.
     """
-    last = folder / "checkpoint_last.pt"
+    last, best = folder / "checkpoint_last.pt", folder / "checkpoint_best.pt"
     others = sorted(set(folder.glob("checkpoint*.pt")) - {last}, key=lambda p: -p.stat().st_mtime)
+    best_is_lost, some_readable = best.exists() and not _readable(best), False
     for path in [last, *others]:
         try:
             checkpoint = checkpoints.load(path)
         except InputError:
             continue
-        if path != last:
-            with atomic_write(last, "wb") as target, open(path, "rb") as source:
+        some_readable = True
+        damaged = [] if path == last else [last]
+        if best_is_lost:
+            state = checkpoint["extra_state"]
+            if state["val_loss"] is None or state["val_loss"] != state["best"]:
+                continue
+            damaged.append(best)
+        for copy in damaged:
+            with atomic_write(copy, "wb") as target, open(path, "rb") as source:
                 shutil.copyfileobj(source, target)
         return checkpoint
+    if some_readable:
+        raise InputError(
+            f"{best} is damaged, and no other checkpoint there leads to it; restore it from a "
+            f"copy, or remove the run and start again"
+        )
     if last.exists() or others:
         raise InputError(f"no checkpoint in {folder} is readable; remove the run and start again")
     return None
+
+
+def _readable(path: Path) -> bool:
+    try:
+        checkpoints.verify(path)
+    except (InputError, OSError, BadZipFile):
+        return False
+    return True

@@ -133,6 +133,23 @@ def test_seeds_that_cannot_be_averaged_are_refused(tmp_path, put, first, second,
         _rows(tmp_path)
 
 
+def test_seeds_of_different_settings_are_refused(tmp_path, put):
+    def config(seed: int, lr: float, **version) -> dict:
+        common = {"seed": seed, **version}
+        run = {"dir": f"runs/seed_{seed}", "row": "awd_lstm"}
+        return {"seed": seed, "common": common, "run": run, "optimization": {"lr": [lr]}}
+
+    put(tmp_path, seed=1, config=config(1, 30.0))
+    put(tmp_path, seed=2, config=config(2, 30.0, a_key_of_another_version=True))
+    assert _rows(tmp_path)["mini", "ptb", "awd_lstm"].seeds == (1, 2)
+    put(tmp_path, seed=3, config=config(3, 0.0001), status="interrupted")
+    assert _rows(tmp_path)["mini", "ptb", "awd_lstm"].unfinished == {3: "interrupted"}
+    put(tmp_path, seed=3, config=config(3, 0.0001))
+    named = r"seed_1.*seed_3.*different settings \(optimization.lr is \[30.0\] and \[0.0001\]\)"
+    with pytest.raises(InputError, match=named):
+        _rows(tmp_path)
+
+
 def test_unknown_table_and_scale_are_refused():
     with pytest.raises(InputError, match="table '9'"):
         compare("9", [])

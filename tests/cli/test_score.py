@@ -74,6 +74,21 @@ def test_a_reference_of_ones_own(place, capsys):
     }
 
 
+def test_chinese_and_a_warning(place, capsys):
+    for name, text in (("a.zh", "今天天气很好。\n"), ("b.zh", "\ufeff今天的天气很好。\n")):
+        (place / name).write_text(text, encoding="utf-8")
+    command = ["score", "--reference", "a.zh", "--language", "zh"]
+    assert main([*command, "b.zh"]) == 0
+    captured = capsys.readouterr()
+    assert "|tok:zh|" in captured.out and "compounds" not in captured.out
+    assert captured.err == (
+        "define: warning: b has marks that are no text and not in the references (U+FEFF); remove "
+        "them\n"
+    )
+    assert main([*command, "a=a.zh", "--baseline", "b.zh", "--output", "test.json"]) == 0
+    assert set(significance.read("test.json").signatures) == {"bleu", "chrf"}
+
+
 def test_one_file_gives_the_scores_of_the_set_and_of_those_within(place, capsys):
     result = score(capsys, "define.txt", "--data", "corpus", "--set", "full")
     found = result["systems"]["define"]

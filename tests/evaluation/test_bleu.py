@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -141,6 +142,48 @@ def test_scores_are_those_of_sacrebleus_command(tmp_path):
         assert ours["half_width"] == pytest.approx(theirs["confidence_var"], rel=1e-6)
     assert found["bleu"]["signature"] == expected[0]["signature"]
     assert found["chrf"]["signature"] == expected[1]["signature"]
+
+
+def test_languages_with_a_tokenizer_of_their_own(tmp_path):
+    references = ["今天天气很好。", "他在公园里看书。"]
+    hypotheses = ["今天的天气很好。", "他在公园看书。"]
+    found = score(hypotheses, references, "zh")
+    assert "bleu_compound_split" not in found
+    expected = sacrebleu_command(tmp_path, [references, hypotheses], "-l", "en-zh")
+    assert found["bleu"]["score"] == pytest.approx(expected["score"]) and expected["score"] > 20
+    assert score(hypotheses, references, "de")["bleu"]["score"] < 1
+
+
+@pytest.mark.parametrize(
+    ("code", "named"),
+    [
+        ("xx", "--language xx is unknown; take the two letters of ISO 639-1"),
+        ("", "--language  is unknown"),
+        ("th", "--language th is written without spaces between words"),
+        ("ja", r"--language ja needs a tokenizer that is not installed; .*'sacrebleu\[ja\]'"),
+    ],
+)
+def test_languages_that_cannot_be_scored(code, named, monkeypatch):
+    monkeypatch.setitem(sys.modules, "MeCab", None)
+    with pytest.raises(InputError, match=named):
+        bleu.require_language(code)
+
+
+@pytest.mark.parametrize("code", ["de", "zh", "yue", "da", "mni"])
+def test_languages_that_can_be_scored(code):
+    bleu.require_language(code)
+
+
+def test_doubts_about_a_text():
+    plain = ["läuft schnell", "weiß\u00adkohl"]
+    assert bleu.doubts(plain, plain) == bleu.doubts(["other"], plain) == []
+    decomposed = [unicodedata.normalize("NFD", line) for line in plain]
+    (form,) = bleu.doubts(decomposed, plain)
+    assert form.startswith("is not in the Unicode normal form NFC, but the references are; ")
+    (form,) = bleu.doubts(plain, decomposed)
+    assert form.startswith("is in the Unicode normal form NFC, but the references are not; ")
+    (marks,) = bleu.doubts(["\ufeffläuft\r", plain[1]], plain)
+    assert "(U+000D, U+FEFF)" in marks
 
 
 def test_signatures():

@@ -76,6 +76,14 @@ def assert_refused(capsys, named: str, *arguments: str) -> None:
     assert named in captured.err
 
 
+def test_a_flipped_byte_in_a_checkpoint_is_refused(finished, corpus, tmp_path, capsys):
+    content = bytearray(Path(best(finished)).read_bytes())
+    content[len(content) // 2] ^= 1  # of a weight
+    damaged = tmp_path / "checkpoint_best.pt"
+    damaged.write_bytes(content)
+    assert_refused(capsys, f"{damaged} is damaged: ", str(damaged), "--data", str(corpus.folder))
+
+
 def test_options_change_the_protocol(finished, evaluate):
     changed = evaluate(best(finished), "--window", "9", "--burn-in", "4")
     assert changed["protocol"]["name"] == "carried, changed"

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 import pytest
+import torch
 
 from define.train import language_modeling
 from define.train.observer import Interval
@@ -146,6 +147,44 @@ def test_interrupted_while_the_final_scores_are_computed(
 def cut(path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
+
+
+def flip(path) -> None:
+    """Changes a byte in the middle: a weight, which every reader takes for another number."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["checkpoint_last", "checkpoint_best"])
+def test_a_flipped_byte_is_noticed_and_the_run_falls_back(
+    name, whole, train, interrupt_at, left_by, workplace, assert_same
+):
+    expected = whole("nt_asgd_mid_epoch")
+    interrupt_at(switch_of(expected) + SAVE_EVERY + 1)
+    assert train(*RUNS["nt_asgd_mid_epoch"], "run.dir=run") == 130
+    flip(workplace / "run" / "checkpoints" / f"{name}.pt")
+    assert train(*RUNS["nt_asgd_mid_epoch"], "run.dir=run") == 0
+    assert_same(left_by(workplace / "run"), expected)
+
+
+def test_a_best_checkpoint_that_nothing_leads_to_is_refused(train, workplace, capsys, monkeypatch):
+    interrupted = lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
+    overrides = ["optimization.max_epoch=3", "optimization.lr=[30]", "run.dir=run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(language_modeling, "evaluate", interrupted)
+        assert train(*overrides) == 130
+    folder = workplace / "run" / "checkpoints"
+    best = folder / "checkpoint_best.pt"
+    flip(best)
+    for copy in set(folder.iterdir()) - {best}:
+        other = torch.load(copy, weights_only=True)
+        other["extra_state"]["val_loss"] = other["extra_state"]["best"] + 1
+        torch.save(other, copy)
+    assert train(*overrides) == 2
+    assert f"{best} is damaged, and no other checkpoint there leads to it; " in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("kind", ["cut", "missing"])

@@ -167,6 +167,9 @@ def test_foreign_checkpoints_are_not_touched(train, workplace, capsys):
         ("optimization.lr=[]", "optimization.lr"),
         ("optimization.lr=[0.0]", "optimization.lr"),
         ("optimization.max_epoch=0", "never end"),
+        ("checkpoint.best_checkpoint_metric=bleu", "best_checkpoint_metric = bleu is none"),
+        ("checkpoint.maximize_best_checkpoint_metric=true", "keep the worst epoch"),
+        ("distributed_training.pipeline_model_parallel=true", "pipeline_model_parallel = true"),
         ("data_root=/nowhere", "no prepared corpus in /nowhere/python_docs"),
         ("task.data=/nowhere", "no prepared corpus in /nowhere"),
     ],
@@ -178,6 +181,14 @@ def test_bad_values_are_refused_before_anything_is_left(override, named, train, 
     assert captured.err.startswith("define: ") and captured.err.count("\n") == 1
     assert named in captured.err
     assert list(workplace.iterdir()) == []
+
+
+def test_processes_that_fairseq_does_not_join_are_refused(train, workplace, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun does
+    assert train("optimization.max_update=2", "run.dir=run") == 2
+    assert capsys.readouterr().err.startswith(
+        "define: WORLD_SIZE = 2 processes were started, but fairseq joins 1: "
+    )
 
 
 @pytest.mark.parametrize("overrides", [["optimization.clip_norm=0"], []])

@@ -173,6 +173,14 @@ def test_interrupted_while_it_translates(
     assert_same(outcome(workplace / "run"), uninterrupted)
 
 
+def test_a_diverging_run_is_one_sentence(pair_corpus, workplace, capsys):
+    assert main([*RUN, "optimization.lr=[1e30]", "run.dir=run"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("define: training has diverged (")
+    assert captured.err.count("\n") == 1
+    assert read(workplace / "run")["status"] == "failed"
+
+
 def test_factors_are_refused_where_parameters_are_flattened(pair_corpus, workplace, capsys):
     factor = "optimization.lr_factors.unit=0.5"
     assert main([*RUN, "common.fp16=true", factor, "run.dir=run"]) == 2

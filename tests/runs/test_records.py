@@ -1,6 +1,7 @@
 """Run records: read back as written, found below folders, and told in one line."""
 
 import json
+import math
 
 import pytest
 
@@ -17,9 +18,23 @@ def test_written_record_is_read_back(tmp_path, make_record, put):
     assert (record.table, record.row, record.scale, record.seed) == ("1c", "awd_lstm", "mini", 3)
     assert record.metrics == {"valid_ppl": 121.5, "test_ppl": 117.25}
     assert record.data == "ptb" and record.path == path and record.best_epoch == 2
-    assert json.loads(path.read_text()) == make_record(
-        seed=3, curve=(300.0, 121.5), test_ppl=117.25
-    )
+    expected = make_record(seed=3, curve=(300.0, 121.5), test_ppl=117.25)
+    assert json.loads(path.read_text()) == {**expected, "digest": records.digest(expected)}
+    assert records.read_plain(path) == expected
+
+
+def test_an_edited_record_is_refused_and_one_of_an_earlier_version_is_not(tmp_path, put):
+    path = put(tmp_path)
+    record = json.loads(path.read_text())
+    record["final"]["test"] |= {"nll": math.log(99.0), "ppl": 99.0}  # consistent within itself
+    write_json(path, record)
+    with pytest.raises(InputError, match="record.json: it was changed after it was written, "):
+        records.read(path)
+    del record["digest"]
+    write_json(path, record)
+    assert records.read(path).metrics["test_ppl"] == 99.0
+    path.write_text(json.dumps(record | {"digest": records.digest(record)}, indent=7))
+    assert records.read(path).metrics["test_ppl"] == 99.0
 
 
 def test_a_run_that_was_killed_is_interrupted(tmp_path, put):

@@ -6,9 +6,11 @@ import pytest
 import torch
 from fairseq.dataclass.configs import OptimizationConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from define.core.parts import PARTS
 from define.errors import InputError
+from define.optim.adam import DefineAdam, DefineAdamConfig
 from define.train.compose import PartFactors, compose, fairseq_config, override
 from define.train.run_folder import published_config
 
@@ -22,8 +24,37 @@ def test_any_path_comes_through_hydra_s_grammar(path):
     assert (parsed.key_or_group, parsed.value()) == ("run.dir", path)
 
 
-UNIT = "optimization.lr_factors.unit"
 TXL = ["experiment=table_2/txl_64", "scale=smoke"]
+
+
+@pytest.mark.parametrize(
+    "betas",
+    ['__import__("pathlib").Path("run").touch()', "x", "(2,3)", "(0.9,)", "0.9", "[0.9,nan]"],
+)
+def test_a_text_is_never_run_as_code(betas, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sentence = "optimizer.adam_betas = .* must be two numbers from 0 to below 1"
+    with pytest.raises(InputError, match=sentence):
+        compose([*TXL, override("optimizer.adam_betas", betas)])
+    config = OmegaConf.structured(DefineAdamConfig(adam_betas=betas, lr=[0.1]))
+    with pytest.raises(InputError, match=sentence):
+        DefineAdam(config, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["table", "row", "corpus"])
+@pytest.mark.parametrize("name", ["..", "../x", "/x", "a/b", "a b", ".x"])
+def test_names_that_are_folders_are_plain(key, name):
+    with pytest.raises(InputError, match=f"run.{key} = '{name}' must be a plain name"):
+        compose([*TXL, override(f"run.{key}", name)])
+
+
+@pytest.mark.parametrize("betas", ["'(0.9, 0.98)'", "[0.9,0.98]"])
+def test_both_forms_of_betas_are_taken(betas):
+    compose([*TXL, f"optimizer.adam_betas={betas}"])
+
+
+UNIT = "optimization.lr_factors.unit"
 
 
 def test_every_part_has_its_keys():

@@ -1,10 +1,12 @@
 """Pieces to fairseq's dictionaries and memory-mapped data sets, as `fairseq-preprocess` makes them.
 
-The only module of `define.data` that needs fairseq, and only when it is called.
+The only module of `define.data` that needs fairseq, and only when it writes.
 """
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from define.data.parallel.bitext import read_lines
 
 
 def write_dictionary(counts: Mapping[str, int], path: Path) -> int:
@@ -21,6 +23,14 @@ def write_dictionary(counts: Mapping[str, int], path: Path) -> int:
     dictionary.finalize(padding_factor=1)
     dictionary.save(str(path))
     return len(dictionary)
+
+
+def read_dictionaries(folder: Path, *languages: str) -> dict[str, list[str]]:
+    """File of a language's dictionary -> its pieces by id, without the special symbols."""
+    return {
+        name: [line.rpartition(" ")[0] for line in read_lines(folder / name)]
+        for name in (f"dict.{language}.txt" for language in languages)
+    }
 
 
 def write_dataset(sentences: Iterable[list[str]], dictionary: Path, stem: Path) -> dict[str, int]:

@@ -1,4 +1,7 @@
-"""The parallel corpora that `define prepare` knows, and opening them once they are prepared."""
+"""The parallel corpora that `define prepare` knows, and opening them once they are prepared.
+
+Longer than other modules because it lists every corpus.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -7,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from define.data.parallel import grammar, multi30k, wmt
+from define.data.parallel.binarise import read_dictionaries
 from define.data.parallel.bitext import Parallel, read_lines
-from define.data.prepared import chosen, opened
+from define.data.prepared import chosen, identity, opened
 from define.data.source import PublishedFile
 
 if TYPE_CHECKING:
@@ -260,6 +264,12 @@ class PairCorpus:
     def source_types(self) -> int:
         """Types of the source dictionary, fairseq's special symbols included."""
         return self.meta["source_types"]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """See `define.data.prepared.identity`."""
+        pieces = read_dictionaries(self.folder, self.source, self.target)
+        return identity(self.name, self.meta["sha256"], pieces)
 
     @property
     def sets(self) -> list[dict[str, Any]]:

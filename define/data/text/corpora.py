@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from define.data.prepared import SPLITS, chosen, opened
+from define.data.prepared import SPLITS, chosen, identity, opened
 from define.data.text import python_docs, zipf
 from define.data.text.vocabulary import Vocabulary
 
@@ -217,6 +217,11 @@ class Corpus:
     def types(self) -> int:
         """The number of types, `<eos>` included."""
         return len(self.vocabulary.types)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """See `define.data.prepared.identity`."""
+        return identity(self.name, self.meta["sha256"], {DICTIONARY: self.vocabulary.types})
 
     @property
     def eos(self) -> int:
