@@ -5,10 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from define.analysis import steps
 from define.cli import step as module
 from define.cli.main import main
-from define.runs import benchmarks
+from define.runs import benchmarks, steps
 
 QUICK = ["bench", "share", "--quick", "--scale", "smoke", "--rounds", "1"]
 SMALL = ["step", "experiment=table_1a/lstm_r2", "scale=smoke", "threads=1", "--streams", "2"]
