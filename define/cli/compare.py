@@ -28,7 +28,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         description=(
             "Shows the run records with the numbers of the paper: mean and 95 % interval over the "
             "seeds. Without --table, it shows every table with runs, then the answers to the "
-            "paper's claims. csv and json hold the rows only, or with --claims the answers."
+            "paper's claims. csv and json hold the rows only, or with --claims the answers. A "
+            "damaged record is skipped and named, and the exit code is then 1."
         ),
         epilog="example: define compare --table 1c --scale mini --plot validation.png",
     )
@@ -77,12 +78,13 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         InputError: an unknown table, scale or corpus, a table without claims, a margin out of
-            range, a missing folder, or a malformed record.
+            range, a missing folder, or with --report a malformed record.
     """
     margin = args.margin / 100
     if not 0 <= margin < 1:
         raise InputError(f"--margin {args.margin:g} is no percentage from 0 to below 100; take 1")
-    found = records.find(args.runs, args.data)
+    skipped: list[str] = []
+    found = records.find(args.runs, args.data, skipped)
     with_runs = [name for name in published.names() if of_table(name, found)]
     tables = list(dict.fromkeys(args.table or with_runs or ["1c"]))
     if (args.plot or args.plot_params or args.report) and len(tables) != 1:
@@ -90,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
             f"--plot, --plot-params and --report take one table, not {', '.join(tables)}; name it "
             "with --table"
         )
-    trials = records.find_trials(args.runs)
+    trials = records.find_trials(args.runs, skipped)
     if args.claims:
         answers = claims.answers(found, args.scale, args.table, margin, trials)
         if not answers:
@@ -120,7 +122,9 @@ def run(args: argparse.Namespace) -> int:
 
         write_report(tables[0], args.runs, args.report, args.scale, args.data, args.search, margin)
         print(f"wrote {Path(args.report) / 'README.md'}", file=sys.stderr)
-    return 0
+    for fault in skipped:
+        print(f"define: skipped {fault}", file=sys.stderr)
+    return int(bool(skipped))
 
 
 def _draw(figure: "Figure", path: str) -> None:

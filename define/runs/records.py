@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,7 +128,9 @@ def read(path: str | Path) -> RunRecord:
 
 
 def find(
-    folders: Sequence[str | Path] | None = None, corpora: Sequence[str] | None = None
+    folders: Sequence[str | Path] | None = None,
+    corpora: Sequence[str] | None = None,
+    skipped: list[str] | None = None,
 ) -> list[RunRecord]:
     """All records below the folders, one per table, row, scale, corpus and seed.
 
@@ -139,9 +141,11 @@ def find(
     Args:
         folders: where to look; by default `define.runs.paths.results`.
         corpora: only runs on these corpora, e.g. ["ptb"]; by default on all.
+        skipped: malformed records are skipped, and what is wrong with each is added here.
     Raises:
-        InputError: a given folder is missing, a given corpus has no run, a record is malformed, or
-            one folder holds two finished records of the same run with different results.
+        InputError: a given folder is missing, a given corpus has no run, a record is malformed
+            (without `skipped`), or one folder holds two finished records of the same run with
+            different results.
     """
     if folders is None:
         folders = paths.results()
@@ -150,8 +154,8 @@ def find(
         if not Path(folder).is_dir():
             raise InputError(f"{str(folder)!r} is not a folder; give one that holds run records")
         in_folder: dict[tuple, RunRecord] = {}
-        for path in _record_paths(folder):
-            _keep(in_folder, read(path))
+        for record in _read_all(_record_paths(folder), skipped):
+            _keep(in_folder, record)
         for key, record in in_folder.items():
             if key not in chosen or (record.finished and not chosen[key].finished):
                 chosen[key] = record
@@ -163,25 +167,37 @@ def find(
     return [record for record in found if not corpora or record.data in corpora]
 
 
-def find_trials(folders: Sequence[str | Path] | None = None) -> list[RunRecord]:
+def find_trials(
+    folders: Sequence[str | Path] | None = None, skipped: list[str] | None = None
+) -> list[RunRecord]:
     """The search trials below the folders that have ended; a copied trial counts once.
 
     A run that was scored on a test set is no trial, wherever it lies.
 
     Args:
-        folders: as in `find`.
+        folders, skipped: as in `find`.
     Raises:
-        InputError: a record is malformed.
+        InputError: a record is malformed (without `skipped`).
     """
     trials = {}
     for folder in paths.results() if folders is None else folders:
-        for path in schema.below(folder, f"{SEARCH_FOLDER}/**/{FILE_NAME}"):
-            trial = read(path)
+        for trial in _read_all(schema.below(folder, f"{SEARCH_FOLDER}/**/{FILE_NAME}"), skipped):
             if trial.status != "running" and "test" not in (trial.final or {}):
                 # A copy keeps the trial's folder name and its start.
-                key = (trial.table, trial.row, path.parent.name, trial.provenance["started"])
+                name = trial.path.parent.name
+                key = (trial.table, trial.row, name, trial.provenance["started"])
                 trials.setdefault(key, trial)
     return list(trials.values())
+
+
+def _read_all(places: Iterable[Path], skipped: list[str] | None) -> Iterator[RunRecord]:
+    for path in places:
+        try:
+            yield read(path)
+        except InputError as error:
+            if skipped is None:
+                raise
+            skipped.append(str(error))
 
 
 def _record_paths(folder: str | Path) -> Iterator[Path]:

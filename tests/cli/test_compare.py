@@ -13,11 +13,11 @@ from define.errors import InputError
 def command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
-    def run(*words):
+    def run(*words, code=0):
         parser = argparse.ArgumentParser()
         compare.add_parser(parser.add_subparsers())
         args = parser.parse_args(["compare", *words])
-        assert args.run(args) == 0
+        assert args.run(args) == code
         return capsys.readouterr()
 
     return run
@@ -32,6 +32,20 @@ def test_defaults_show_the_tables_with_runs_then_the_claims(command, mini_runs, 
     assert out.index("\nMER ") < out.index("\nThe paper's claims") < out.index("\nIs the reduce")
     (line,) = [line for line in out.splitlines() if "AWD-LSTM + DeFINE less AWD-LSTM" in line]
     assert line.split()[-6:] == ["-3.00", "[-7.30,", "+1.30]", "3", "-4.60", "undecided"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[" * 9_999, "7", '{"status": "finished"}', "\\xff"])
+def test_a_damaged_record_is_skipped_and_named(command, mini_runs, content):
+    expected = command().out
+    path = mini_runs / "table_1c" / "damaged" / "record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    found = command(code=1)
+    assert found.out == expected
+    assert found.err.startswith("define: skipped ") and "/damaged/record.json: " in found.err
+    assert found.err.count("\n") == 1
+    with pytest.raises(InputError, match="damaged"):
+        command("--table", "1c", "--report", "report")
 
 
 def test_a_table_asked_for_has_no_claims_below_unless_they_are_asked_for(command, mini_runs):
