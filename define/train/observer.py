@@ -23,6 +23,12 @@ def scored(nll_base_2: float) -> dict[str, float]:
     return {"nll": nll, "ppl": math.exp(nll)}
 
 
+def require_finite(nll: float, name: str) -> None:
+    """Raises FloatingPointError if a loss in nats is not finite, or too large for a perplexity."""
+    if not nll < math.log(sys.float_info.max):
+        raise FloatingPointError(f"{name} is {nll}")
+
+
 class PeakMemory(Observer):
     """Keeps the largest peak of CUDA memory; fairseq resets the peak after every update."""
 
@@ -61,8 +67,7 @@ class Interval:
             FloatingPointError: the loss is not finite, or too large for a perplexity.
         """
         nll = float(self._nll) / self.tokens
-        if not nll < math.log(sys.float_info.max):
-            raise FloatingPointError(f"the training loss at update {self.updates} is {nll}")
+        require_finite(nll, f"the training loss at update {self.updates}")
         return {
             "event": "trained",
             "updates": self.updates,
@@ -145,6 +150,8 @@ class RunObserver(Observer):
         self.tracker.trained(event)
 
     def validated(self, epoch: int, stats: dict, averaged: bool) -> None:
+        name = f"the validation loss at update {int(stats['num_updates'])}"
+        require_finite(float(stats["nll_loss"]) * math.log(2), name)
         epochs = [e for e in self.record["epochs"] if e["epoch"] <= epoch]
         if epochs and epochs[-1]["epoch"] == epoch:  # of a validation inside the epoch
             self._epoch_seconds += epochs.pop()["seconds"]

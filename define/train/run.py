@@ -138,6 +138,7 @@ def _run_fairseq(config: DictConfig, observer: Observer, updates: int) -> None:
             if not isinstance(error.__context__, FloatingPointError):
                 raise
             error = error.__context__
+        Path(config.checkpoint.save_dir, "crash.pt").unlink(missing_ok=True)  # fairseq's
         # The arguments of an OverflowError are a number and a text.
         raise InputError(
             f"training has diverged ({error.args[-1]}); take a smaller optimization.lr"

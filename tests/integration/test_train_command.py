@@ -199,3 +199,25 @@ def test_a_diverging_run_is_one_sentence(overrides, train, workplace, capsys):
     assert "((" not in captured.err
     assert captured.err.count("\n") == 1
     assert read(workplace / "run")["status"] == "failed"
+    assert not list(workplace.rglob("crash.pt"))
+
+
+def test_a_validation_that_is_not_finite_fails_the_run_and_changes_no_result(
+    finished, train, workplace, capsys
+):
+    run = "optimization.max_epoch=5", "optimization.lr=[2.0]", "optimizer.nonmono=0", "run.dir=run"
+    validated = RunObserver.validated
+
+    def third_is_nan(observer, epoch, stats, averaged):
+        validated(observer, epoch, stats | ({"nll_loss": math.nan} if epoch == 3 else {}), averaged)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunObserver, "validated", third_is_nan)
+        assert train(*run) == 2
+    captured = capsys.readouterr()
+    assert "training has diverged (the validation loss at update " in captured.err
+    assert captured.err.startswith("define: ") and captured.err.count("\n") == 1
+    record = read(workplace / "run")
+    assert (record["status"], len(record["epochs"])) == ("failed", 2)
+    assert train(*run) == 0
+    assert read(workplace / "run")["final"] == read(finished)["final"]
