@@ -1,4 +1,4 @@
-"""Interruptions by SIGINT and SIGTERM, which no library may swallow.
+"""Interruptions by SIGINT, SIGTERM and SIGHUP, which no library may swallow.
 
 A signal raises KeyboardInterrupt wherever the program is. Inside some calls from C an exception is
 dropped in silence, so training also asks after every update.
@@ -10,12 +10,15 @@ _wanted = False
 
 
 def install() -> None:
-    """Makes both signals interrupt this process, unless SIGINT is ignored; forgets earlier ones."""
+    """Makes these signals interrupt this process; forgets earlier interruptions.
+
+    SIGINT and SIGHUP stay ignored where they are, as for a job in the background or under nohup.
+    """
     global _wanted
     _wanted = False
-    signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as for a job in the background
-        signal.signal(signal.SIGINT, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(signum, frame) -> None:

@@ -246,7 +246,7 @@ def test_signals_and_then_the_same_command(
     assert train(*overrides, "run.dir=whole") == 0
     expected = left_by(workplace / "whole")
     switch_of(expected)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         process, before = spawn_train(*overrides, "run.dir=run"), epochs_of(workplace / "run")
         deadline = time.monotonic() + 60
         while epochs_of(workplace / "run") < before + 4 and time.monotonic() < deadline:
