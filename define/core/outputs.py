@@ -34,9 +34,8 @@ class OutputLayer(nn.Module):
     """Features -> probabilities of types, in float32 or wider even under autocast.
 
     A type's probability is that of its cluster's entry in the head times its own within the
-    cluster. A cluster's logits are computed only for targets in that cluster, one block of rows at
-    a time. So `nll_sum`, which training uses, never stores V logits for every token of a batch;
-    nor does `nll` when no gradient is recorded.
+    cluster. A cluster's logits are computed only for targets in that cluster, in blocks of rows. So
+    `nll_sum` (for training) never stores V logits for every token, nor `nll` without a gradient.
 
     Shapes:
         features (..., dim), targets (...) -> nll_sum (); nll (...); log_probs (..., V).
