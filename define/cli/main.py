@@ -1,6 +1,7 @@
 """The command `define`."""
 
 import argparse
+import errno
 import importlib
 import logging
 import os
@@ -69,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            fault = f"the disk is full ({error.strerror}); make room and run the same command again"
+            print(f"define: {fault}", file=sys.stderr)
+            return 2
         if error.filename is None:
             raise
         reason = f"{error.filename}: {error.strerror}"

@@ -1,6 +1,7 @@
 """One training run: from a composed config to a finished record, resumable at any time."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,11 @@ def _train(
         observer.close()
         record |= workload(config).score(config, corpus, quiet)
     except BaseException as error:
+        for unfinished in Path(config.checkpoint.save_dir).glob("*.tmp"):
+            unfinished.unlink(missing_ok=True)
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        _end(observer, status, reason=str(error) or type(error).__name__)
+        with suppress(OSError):  # the disk may be full
+            _end(observer, status, reason=str(error) or type(error).__name__)
         raise
     record["provenance"]["finished"] = provenance.now()
     _end(observer, "finished")

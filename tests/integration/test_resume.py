@@ -1,5 +1,6 @@
 """An interrupted run ends where the uninterrupted one ends, bit for bit."""
 
+import errno
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 import torch
+from fairseq import checkpoint_utils
 
 from define.train import language_modeling
 from define.train.observer import Interval
@@ -237,6 +239,35 @@ def test_a_swallowed_interruption_comes_again_with_the_next_update(train, workpl
     assert after == []
     record = json.loads((workplace / "run" / "record.json").read_text(encoding="utf-8"))
     assert record["status"] == "interrupted"
+
+
+def test_a_full_disk_is_one_sentence_and_the_same_command_resumes(
+    train, left_by, workplace, assert_same, capsys
+):
+    run = "optimization.max_epoch=4", "optimizer.nonmono=8"
+    assert train(*run, "run.dir=whole") == 0
+    save, saves = torch.save, []
+
+    def full(value, stream):
+        saves.append(1)
+        if len(saves) > 3:
+            stream.write(b"the beginning")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(value, stream)
+
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint_utils.torch, "save", full)
+        patch.setattr(checkpoint_utils.time, "sleep", lambda seconds: None)
+        assert train(*run, "run.dir=run") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("define: the disk is full (No space left on device); make room ")
+    assert error.count("\n") == 1
+    folder = workplace / "run"
+    assert json.loads((folder / "record.json").read_text(encoding="utf-8"))["status"] == "failed"
+    assert not list(folder.rglob("*.tmp"))
+    assert train(*run, "run.dir=run") == 0
+    assert_same(left_by(folder), left_by(workplace / "whole"))
 
 
 def test_signals_and_then_the_same_command(
