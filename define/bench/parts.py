@@ -255,13 +255,17 @@ def train_loop(updates: Updates, block: int, watch: Stopwatch) -> Measure:
 
 
 def translation(bench: Bench) -> Iterator[dict[str, Any]]:
-    """Our Transformer against fairseq's own: an update, and a batch of beam search."""
+    """Our Transformer and its loss against fairseq's own: an update, and a batch of beam search."""
     scale, rows = bench.scale or "mini", ("transformer", "transformer_define")
     for name, autocast in PRECISIONS.items():
         cases = {}
         for case, row in (("fairseq", rows[0]), *zip(rows, rows, strict=True)):
-            config = bench.config(f"table_3/{row}", scale, f"task.autocast={autocast}")
-            build = partial(fairseq_transformer, config.model) if case == "fairseq" else None
+            overrides, build = [f"task.autocast={autocast}"], None
+            if case == "fairseq":
+                overrides.append("criterion=label_smoothed_cross_entropy")
+            config = bench.config(f"table_3/{row}", scale, *overrides)
+            if case == "fairseq":
+                build = partial(fairseq_transformer, config.model)
             cases[case] = bench.updates(config, bench.turns(7) + 3, build=build)
         yield bench.group(f"update, scale {scale}, {name}", cases, rounds=7)
     length = 5 if bench.quick else 30
