@@ -16,18 +16,23 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Opens a temporary file next to `path` and renames it to `path` if the block succeeds.
 
     Args:
-        path: the file to create or replace; missing parent folders are created.
+        path: the file to create or replace; missing parent folders are created. A link stays, and
+            its target is replaced. A device or a pipe is written to as it is.
         mode: "w" (UTF-8 text) or "wb".
     Raises:
         whatever the block raises; `path` is then unchanged and the temporary file removed.
     """
-    path = Path(path)
+    path, encoding = Path(path).resolve(), None if "b" in mode else "utf-8"
+    if path.exists() and not path.is_file():
+        with open(path, mode, encoding=encoding) as stream:
+            yield stream
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(
         prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
     )
     try:
-        with os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8") as stream:
+        with os.fdopen(descriptor, mode, encoding=encoding) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

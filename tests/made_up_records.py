@@ -392,7 +392,7 @@ def everything(tmp_path_factory) -> Path:
     (table / "README.md").write_text("# Table 1a\n")
     write_json(table / "steps" / "lstm_r2.json", _make_step())
     write_json(folder / "table_1b" / "evaluations" / "cache.json", _make_evaluation())
-    other = _make_record("awd_lstm_define_with_a_long_name", seed=2, ms_per_update=9.5)
+    other = _make_record("awd_lstm_wide", seed=2, ms_per_update=9.5)
     other["provenance"] |= {"device": "NVIDIA H100", "dirty": True}
     other["provenance"]["data"]["sha256"] = {"train.npy": "a" * 64, "valid.npy": "b" * 64}
     records.write(folder / "table_1c" / "other" / "record.json", other)

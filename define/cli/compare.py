@@ -74,6 +74,23 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Prints or writes what the options ask for, then names the damaged records.
+
+    Returns:
+        1 if a record was skipped, else 0.
+    Raises:
+        InputError: as `_show`.
+    """
+    skipped: list[str] = []
+    try:
+        _show(args, skipped)
+    finally:
+        for fault in skipped:
+            print(f"define: skipped {fault}", file=sys.stderr)
+    return int(bool(skipped))
+
+
+def _show(args: argparse.Namespace, skipped: list[str]) -> None:
     """Prints or writes what the options ask for.
 
     Raises:
@@ -82,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
     """
     margin = args.margin / 100
     if not 0 <= margin < 1:
-        raise InputError(f"--margin {args.margin:g} is no percentage from 0 to below 100; take 1")
-    skipped: list[str] = []
+        raise InputError(f"--margin {args.margin:g} must be at least 0 and below 100")
     found = records.find(args.runs, args.data, skipped)
     with_runs = [name for name in published.names() if of_table(name, found)]
     tables = list(dict.fromkeys(args.table or with_runs or ["1c"]))
@@ -122,9 +138,6 @@ def run(args: argparse.Namespace) -> int:
 
         write_report(tables[0], args.runs, args.report, args.scale, args.data, args.search, margin)
         print(f"wrote {Path(args.report) / 'README.md'}", file=sys.stderr)
-    for fault in skipped:
-        print(f"define: skipped {fault}", file=sys.stderr)
-    return int(bool(skipped))
 
 
 def _draw(figure: "Figure", path: str) -> None:

@@ -179,8 +179,9 @@ class _SummedNLL(torch.autograd.Function):
         smoothing: float = 0.0,
         with_gradient: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        x_grad, weight_grad = torch.empty_like(x), torch.zeros_like(weight)
-        bias_grad = None if bias is None else torch.zeros_like(bias)
+        x_grad = torch.empty_like(x)
+        weight_grad = torch.zeros_like(weight) if with_gradient else None
+        bias_grad = torch.zeros_like(bias) if with_gradient and bias is not None else None
         # The smoothed distribution is `share` at every type and `rest` more at the target.
         share = smoothing / (len(weight) - 1) if smoothing else 0.0
         rest = 1 - smoothing - share

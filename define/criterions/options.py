@@ -1,5 +1,6 @@
 """Options of our criterions; needs no fairseq."""
 
+import math
 from dataclasses import dataclass, field
 
 from omegaconf import II
@@ -30,7 +31,17 @@ class TranslationCriterionOptions:
     sentence_avg: bool = II("optimization.sentence_avg")
 
 
+def require_smoothing(smoothing: float) -> None:
+    """Raises InputError unless it is a probability below 1."""
+    if not 0 <= smoothing < 1:
+        raise InputError(
+            f"criterion.label_smoothing = {smoothing} must be at least 0 and below 1, such as 0.1"
+        )
+
+
 def require_penalties(ar: float, tar: float) -> None:
-    """Raises InputError unless both are at least 0."""
-    if ar < 0 or tar < 0:
-        raise InputError(f"criterion.ar = {ar} and criterion.tar = {tar} must not be negative")
+    """Raises InputError unless both are finite and at least 0."""
+    if not (0 <= ar < math.inf and 0 <= tar < math.inf):
+        raise InputError(
+            f"criterion.ar = {ar} and criterion.tar = {tar} must be finite and at least 0"
+        )

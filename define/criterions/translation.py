@@ -6,7 +6,7 @@ from fairseq.criterions import register_criterion
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 from fairseq.dataclass import FairseqDataclass
 
-from define.criterions.options import TranslationCriterionOptions
+from define.criterions.options import TranslationCriterionOptions, require_smoothing
 
 
 @dataclass
@@ -19,6 +19,7 @@ class TranslationCriterion(LabelSmoothedCrossEntropyCriterion):
     """fairseq's label_smoothed_cross_entropy; the model (a define_transformer) computes it."""
 
     def __init__(self, task, sentence_avg: bool, label_smoothing: float):
+        require_smoothing(label_smoothing)
         super().__init__(task, sentence_avg, label_smoothing)
 
     def forward(self, model, sample, reduce: bool = True):

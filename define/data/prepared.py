@@ -90,7 +90,7 @@ def require_same(
     if trained is None:
         return
     fix = f"name the corpus {trained['name']!r} as it was prepared for the training"
-    other = ", or take another for `define evaluate` or `translate` with --allow-other-corpus"
+    other = " (`define evaluate` and `define translate` read another with --allow-other-corpus)"
     for kind, rule in (
         ("dictionaries", "the same types in the same order"),
         ("sha256", "the same SHA-256"),
@@ -101,8 +101,8 @@ def require_same(
             continue
         if differing:
             raise InputError(
-                f"{differing[0]} of the corpus {given['name']!r} is not the one of the training "
-                f"(it must have {rule}); {fix}{other if kind == 'sha256' else ''}"
+                f"{differing[0]} of the corpus {given['name']!r} differs from the one used in "
+                f"training (it must have {rule}); {fix}{other if kind == 'sha256' else ''}"
             )
 
 

@@ -69,6 +69,10 @@ def require_language(code: str) -> None:
         ) from None
 
 
+JOINERS = "\u200c\u200d"
+"""Format characters that belong to the spelling of some languages."""
+
+
 def doubts(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
     """Reasons for a low score that lie in the files: all metrics compare code points.
 
@@ -82,10 +86,13 @@ def doubts(hypotheses: Sequence[str], references: Sequence[str]) -> list[str]:
         found.append(
             f"{words[0]} in the Unicode normal form NFC, but the references {words[1]}; convert one"
         )
-    marks = sorted(c for c in set(texts[0]) - set(texts[1]) if unicodedata.category(c)[0] == "C")
+    extra = set(texts[0]) - set(texts[1]) - set(JOINERS)
+    marks = sorted(c for c in extra if unicodedata.category(c)[0] == "C")
     if marks:
         names = ", ".join(f"U+{ord(mark):04X}" for mark in marks[:5])
-        found.append(f"has marks that are no text and not in the references ({names}); remove them")
+        found.append(
+            f"contains control characters that the references do not ({names}); remove them"
+        )
     return found
 
 

@@ -34,8 +34,8 @@ def check_recipe(config: DictConfig) -> None:
     checkpoint = config.checkpoint
     if checkpoint.best_checkpoint_metric not in LOSSES:
         raise InputError(
-            f"checkpoint.best_checkpoint_metric = {checkpoint.best_checkpoint_metric} is none that "
-            f"a run is judged by; take {' or '.join(LOSSES)}"
+            f"checkpoint.best_checkpoint_metric = {checkpoint.best_checkpoint_metric} cannot "
+            f"choose the best checkpoint; take {' or '.join(LOSSES)}"
         )
     if checkpoint.maximize_best_checkpoint_metric:
         raise InputError(

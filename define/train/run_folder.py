@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -138,6 +137,6 @@ def last_checkpoint(folder: Path) -> Mapping[str, Any] | None:
 def _readable(path: Path) -> bool:
     try:
         checkpoints.verify(path)
-    except (InputError, OSError, BadZipFile):
+    except Exception:  # a damaged zip file raises errors of many kinds
         return False
     return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from define.criterions.options import require_smoothing
 from define.data.parallel import pairs
 from define.data.parallel.pairs import PairCorpus
 from define.errors import InputError
@@ -71,6 +72,7 @@ def check(config: DictConfig, corpus: PairCorpus) -> dict[str, int]:
     Raises:
         InputError: a corpus of other languages, or a value breaks a rule.
     """
+    require_smoothing(config.criterion.get("label_smoothing", 0))
     languages = config.task.source_lang, config.task.target_lang
     if languages != (corpus.source, corpus.target):
         raise InputError(

@@ -82,8 +82,8 @@ def test_chinese_and_a_warning(place, capsys):
     captured = capsys.readouterr()
     assert "|tok:zh|" in captured.out and "compounds" not in captured.out
     assert captured.err == (
-        "define: warning: b has marks that are no text and not in the references (U+FEFF); remove "
-        "them\n"
+        "define: warning: b contains control characters that the references do not (U+FEFF); "
+        "remove them\n"
     )
     assert main([*command, "a=a.zh", "--baseline", "b.zh", "--output", "test.json"]) == 0
     assert set(significance.read("test.json").signatures) == {"bleu", "chrf"}

@@ -17,8 +17,8 @@ from define.evaluation import checkpoints
 from define.tasks.language_modeling import LanguageModelingTaskConfig, StreamLanguageModelingTask
 from define.train.decoding import task_for
 
-OTHER_DICTIONARY = "dict.txt of the corpus 'python_docs' is not the one of the training"
-OTHER_TEXT = "valid.npy of the corpus 'python_docs' is not the one of the training"
+OTHER_DICTIONARY = "dict.txt of the corpus 'python_docs' differs from the one used in"
+OTHER_TEXT = "valid.npy of the corpus 'python_docs' differs from the one used in"
 
 
 def lines_of(corpus: corpora.Corpus, split: str) -> list[str]:

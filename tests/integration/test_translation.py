@@ -181,6 +181,14 @@ def test_a_diverging_run_is_one_sentence(pair_corpus, workplace, capsys):
     assert read(workplace / "run")["status"] == "failed"
 
 
+@pytest.mark.parametrize("smoothing", ["1", "-0.1", "nan"])
+def test_a_smoothing_that_is_no_probability_is_refused(smoothing, pair_corpus, workplace, capsys):
+    assert main([*RUN, f"criterion.label_smoothing={smoothing}", "run.dir=run"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("define: criterion.label_smoothing = ") and error.count("\n") == 1
+    assert not (workplace / "run").exists()
+
+
 def test_factors_are_refused_where_parameters_are_flattened(pair_corpus, workplace, capsys):
     factor = "optimization.lr_factors.unit=0.5"
     assert main([*RUN, "common.fp16=true", factor, "run.dir=run"]) == 2
