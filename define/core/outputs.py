@@ -205,7 +205,7 @@ class _SummedNLL(torch.autograd.Function):
             nll += log_sums
             if share:
                 even += len(weight) * log_sums
-            if not with_gradient:
+            if weight_grad is None:
                 continue
             # The gradient of the logits is (exp - rest * sums at the target) / sums - share; it is
             # cheaper to multiply the narrow operands of the products by 1 / sums.
@@ -215,7 +215,7 @@ class _SummedNLL(torch.autograd.Function):
             weight_grad.addmm_(exp.t(), part * factor)
             if bias_grad is not None:
                 bias_grad.addmv_(exp.t(), factor.squeeze(1))
-        if share and with_gradient:
+        if share and weight_grad is not None:
             scored = (targets != ignored).to(x.dtype)
             x_grad.addr_(scored, weight.sum(0), alpha=-share)
             weight_grad -= share * (scored @ x)
