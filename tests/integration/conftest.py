@@ -86,6 +86,7 @@ def spawn(workplace) -> Callable[..., subprocess.Popen]:
     def start(program: str, *arguments: str, devices: str = "") -> subprocess.Popen:
         # Jobs in the background of a shell ignore interrupts, and so would their children.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
         return subprocess.Popen(
             [str(Path(sys.executable).parent / program), *arguments],
             stdout=subprocess.PIPE,

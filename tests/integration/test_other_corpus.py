@@ -17,8 +17,8 @@ from define.evaluation import checkpoints
 from define.tasks.language_modeling import LanguageModelingTaskConfig, StreamLanguageModelingTask
 from define.train.decoding import task_for
 
-OTHER_DICTIONARY = "dict.txt of the corpus 'python_docs' differs from the one used in"
-OTHER_TEXT = "valid.npy of the corpus 'python_docs' differs from the one used in"
+OTHER_DICTIONARY = "dict.txt of the corpus 'python_docs' differs from the one used in training"
+OTHER_TEXT = "valid.npy of the corpus 'python_docs' differs from the one used in training"
 
 
 def lines_of(corpus: corpora.Corpus, split: str) -> list[str]:
@@ -72,8 +72,8 @@ def test_evaluate_refuses_another(finished, other, capsys):
 def sentence(opening: str) -> str:
     return (
         f"{opening} (it must have the same SHA-256); name the corpus 'python_docs' as it was "
-        "prepared for the training, or take another for `define evaluate` or `translate` with "
-        "--allow-other-corpus\n"
+        "prepared for the training (`define evaluate` and `define translate` read another with "
+        "--allow-other-corpus)\n"
     )
 
 
@@ -100,7 +100,7 @@ def test_a_run_does_not_resume_on_another(
     capsys.readouterr()
     assert train(*overrides) == 2
     assert capsys.readouterr().err.startswith(
-        "define: dict.txt of the corpus 'python_docs' is not "
+        "define: dict.txt of the corpus 'python_docs' differs "
     )
     assert (workplace / "run" / "record.json").read_bytes() == before
 
@@ -133,11 +133,11 @@ def test_translate_refuses_another(save_translator, pair_corpus, workplace, caps
     other_text = {"sha256": {"train.xa-xb.xa.bin": "0" * 64}}
     code, err = translate(**other_text)
     assert code == 2 and err.startswith(
-        "define: train.xa-xb.xa.bin of the corpus 'grammar' is not "
+        "define: train.xa-xb.xa.bin of the corpus 'grammar' differs "
     )
     assert translate("--max-len-b", "3", "--allow-other-corpus", **other_text) == (0, "")
     code, err = translate("--allow-other-corpus", dictionaries={"dict.xa.txt": "0" * 64})
-    assert code == 2 and err.startswith("define: dict.xa.txt of the corpus 'grammar' is not ")
+    assert code == 2 and err.startswith("define: dict.xa.txt of the corpus 'grammar' differs ")
     task = task_for(saved, pair_corpus)
     with pytest.raises(InputError, match="dict.xa.txt"):
         task.load_state_dict(torch.load(path, weights_only=True)["task_state"])
