@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -178,8 +179,16 @@ def wandb_run(path: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def wandb_runs() -> Callable[[Path], list[dict[str, Any]]]:
     """What wandb keeps of its offline runs in a run folder, by start: (folder) -> one each."""
+
+    def written(path: Path) -> dict[str, Any]:
+        deadline = time.monotonic() + 60
+        while "id" not in (run := wandb_run(path)):  # wandb's own process writes it
+            assert time.monotonic() < deadline, f"{path} has no run"
+            time.sleep(0.1)
+        return run
+
     return lambda folder: [
-        wandb_run(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))
+        written(path) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))
     ]
 
 
