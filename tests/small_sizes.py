@@ -1,4 +1,6 @@
-"""Fields of the small models: n 12, k 40, m 7, N 3, g_max 4; Transformer-XL of 12 dimensions."""
+"""Small models: n 12, k 40, m 7, N 3, g_max 4; Transformer-XL of 12; running one in parts."""
+
+import torch
 
 SMALL = {
     "map_dim": 12,
@@ -20,3 +22,13 @@ SMALL_TXL = {
     "head_dim": 5,
     "memory_length": 5,
 }
+
+
+def in_segments(model, tokens: torch.Tensor, length: int) -> torch.Tensor:
+    """Features of the whole, computed `length` tokens at a time with the state carried."""
+    parts, state = [], None
+    for segment in tokens.split(length):
+        output = model(segment, state)
+        parts.append(output.features)
+        state = output.state
+    return torch.cat(parts)

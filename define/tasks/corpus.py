@@ -12,10 +12,8 @@ class KnowsCorpus:
     of `get_checkpoint_dict` to a training that resumes.
     """
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """See `define.data.prepared.identity`."""
-        raise NotImplementedError
+    identity: dict[str, Any]
+    """Of the task's corpus, see `define.data.prepared.identity`; each task has its own."""
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "corpus": self.identity}

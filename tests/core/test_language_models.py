@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_sizes import SMALL, SMALL_TXL
+from small_sizes import SMALL, SMALL_TXL, in_segments
 
 from define.core.awd_lstm import AWDLSTM, AWDLSTMConfig
 from define.core.transformer_xl import Lengths, TransformerXL, TransformerXLConfig
@@ -38,16 +38,6 @@ def make(kind):
 
 def tokens_of(length: int = T) -> torch.Tensor:
     return torch.randint(V, (length, B))
-
-
-def in_segments(model, tokens: torch.Tensor, length: int) -> torch.Tensor:
-    """Features of the whole, computed `length` tokens at a time with the state carried."""
-    parts, state = [], None
-    for segment in tokens.split(length):
-        output = model(segment, state)
-        parts.append(output.features)
-        state = output.state
-    return torch.cat(parts)
 
 
 def test_streams_do_not_see_each_other(make):

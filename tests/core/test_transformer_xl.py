@@ -5,7 +5,7 @@ import math
 import pytest
 import slow_reference as reference
 import torch
-from small_sizes import SMALL_TXL
+from small_sizes import SMALL_TXL, in_segments
 from torch import nn
 
 from define.core.outputs import projections, tables
@@ -24,16 +24,6 @@ SMALL_DEFINE = {
 
 def tokens_of(length: int = T, batch_size: int = B) -> torch.Tensor:
     return torch.randint(V, (length, batch_size))
-
-
-def in_segments(model: TransformerXL, tokens: torch.Tensor, length: int) -> torch.Tensor:
-    """Features of the whole, computed `length` tokens at a time with the memory carried."""
-    parts, state = [], None
-    for segment in tokens.split(length):
-        output = model(segment, state)
-        parts.append(output.features)
-        state = output.state
-    return torch.cat(parts)
 
 
 @pytest.mark.parametrize("attention", ["fused", "plain"])

@@ -151,7 +151,7 @@ def make_trainer(pair_corpus, workplace):
 
 @pytest.fixture
 def heard(monkeypatch):
-    """What the observer is told."""
+    """What the observer hears."""
     told = []
 
     class Recorder(Observer):
